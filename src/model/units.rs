@@ -1,0 +1,1 @@
+//! LXD's sizes and durations.

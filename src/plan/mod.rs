@@ -1,0 +1,213 @@
+//! A plan is data: what changes, why, in which order. A pure function of what is wanted and what is live.
+
+use serde_json::Value;
+
+use crate::model::{Address, Id, Path, Span, StepId, Verb};
+
+/// Everything that an apply would do; what is shown is what is run.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The site's name.
+    pub site: String,
+    /// `--target` or `--exclude` left something out.
+    pub partial: bool,
+    /// This is a plan to destroy.
+    pub destroy: bool,
+    /// One for every object, unchanged ones included; deletions first, then in the order of the kinds and names.
+    pub changes: Vec<Change>,
+    /// Why nothing may be written at all.
+    pub refused: Vec<Refusal>,
+    /// What the user should know and that is no change.
+    pub notes: Vec<Note>,
+    /// The steps, each after what it waits for.
+    pub steps: Vec<Step>,
+}
+
+/// What happens to one object.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Its address.
+    pub address: Address,
+    /// Its kind's noun: `instance`.
+    pub noun: &'static str,
+    /// Where it lives.
+    pub id: Id,
+    /// What happens.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// Some of it is there because the server moved away from what was applied.
+    pub drift: bool,
+    /// Running instances that feel it: of a profile's or network's edit; addresses where the site has one.
+    pub affects: Vec<String>,
+    /// The leaves that differ; of a creation all wanted ones, of a deletion none.
+    pub diff: Vec<FieldDiff>,
+}
+
+/// What happens to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Removed.
+    Delete,
+    /// Removed and made again.
+    Replace,
+    /// Made.
+    Create,
+    /// Given its new name (and updated, where it has a diff).
+    Rename,
+    /// Taken into the site: stamped, and updated where it has a diff.
+    Adopt,
+    /// Changed in place; with an empty diff it is the record alone that is written.
+    Update,
+    /// Nothing.
+    NoOp,
+}
+
+impl Action {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Delete => "delete",
+            Action::Replace => "replace",
+            Action::Create => "create",
+            Action::Rename => "rename",
+            Action::Adopt => "adopt",
+            Action::Update => "update",
+            Action::NoOp => "no-op",
+        }
+    }
+}
+
+/// Why something happens: a code for machines, a text for people.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Reason {
+    /// For example `absent`, `changed`, `drift`, `removed-from-site`, `image-changed`.
+    pub code: &'static str,
+    /// One line.
+    pub text: String,
+}
+
+/// One leaf that differs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldDiff {
+    /// Which.
+    pub path: Path,
+    /// The live value; `None` if it is not set.
+    pub before: Option<Value>,
+    /// The wanted value; `None` if it is to be unset.
+    pub after: Option<Value>,
+    /// Masked wherever it is shown.
+    pub sensitive: bool,
+    /// What the change does.
+    pub effect: Effect,
+    /// Why it restarts or replaces, in words; empty for live ones.
+    pub why: String,
+    /// The server moved (drift), not the file.
+    pub drift: bool,
+}
+
+/// What a change of a leaf does to what runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Takes effect at once.
+    Live,
+    /// Needs the instance to be stopped and started.
+    Restart,
+    /// Cannot be changed: needs the object to be made again.
+    Replace,
+}
+
+impl Effect {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Effect::Live => "live",
+            Effect::Restart => "restart",
+            Effect::Replace => "replace",
+        }
+    }
+}
+
+/// Why a plan may not be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The object, if it is about one.
+    pub address: Option<Address>,
+    /// A word for machines: `not-ours`, `other-site`, `protected`, `missing`, `other-project`.
+    pub code: &'static str,
+    /// What is in the way.
+    pub text: String,
+    /// What to do.
+    pub help: String,
+    /// Where the file asks for it.
+    pub span: Option<Span>,
+}
+
+/// Something worth knowing that is no change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The object, if it is about one.
+    pub address: Option<Address>,
+    /// A word for machines: `kept-data`, `taken-over`, `alias-moved`, `copy`.
+    pub code: &'static str,
+    /// One line.
+    pub text: String,
+}
+
+/// One thing to do at the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its index in [`Plan::steps`].
+    pub id: StepId,
+    /// Its object.
+    pub address: Address,
+    /// What it does.
+    pub verb: Verb,
+    /// The index of its change in [`Plan::changes`].
+    pub change: usize,
+    /// Steps that must be done before; each has a smaller index.
+    pub waits_for: Vec<StepId>,
+}
+
+/// Counts by action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// To be made.
+    pub create: usize,
+    /// To be changed in place.
+    pub update: usize,
+    /// To be made again.
+    pub replace: usize,
+    /// To be removed.
+    pub delete: usize,
+    /// To be renamed.
+    pub rename: usize,
+    /// To be taken in.
+    pub adopt: usize,
+    /// Left as they are.
+    pub unchanged: usize,
+}
+
+impl Plan {
+    /// Counts by action.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for change in &self.changes {
+            *match change.action {
+                Action::Create => &mut summary.create,
+                Action::Update => &mut summary.update,
+                Action::Replace => &mut summary.replace,
+                Action::Delete => &mut summary.delete,
+                Action::Rename => &mut summary.rename,
+                Action::Adopt => &mut summary.adopt,
+                Action::NoOp => &mut summary.unchanged,
+            } += 1;
+        }
+        summary
+    }
+
+    /// True if an apply would write nothing.
+    pub fn is_empty(&self) -> bool {
+        self.changes.iter().all(|change| change.action == Action::NoOp)
+    }
+}
