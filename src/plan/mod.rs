@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+pub use crate::kinds::Effect;
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
 
 /// Everything that an apply would do; what is shown is what is run.
@@ -104,28 +105,6 @@ pub struct FieldDiff {
     pub why: String,
     /// The server moved (drift), not the file.
     pub drift: bool,
-}
-
-/// What a change of a leaf does to what runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Effect {
-    /// Takes effect at once.
-    Live,
-    /// Needs the instance to be stopped and started.
-    Restart,
-    /// Cannot be changed: needs the object to be made again.
-    Replace,
-}
-
-impl Effect {
-    /// The word in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Effect::Live => "live",
-            Effect::Restart => "restart",
-            Effect::Replace => "replace",
-        }
-    }
 }
 
 /// Why a plan may not be applied.

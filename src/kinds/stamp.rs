@@ -1,0 +1,123 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::Raw;
+use crate::model::Path;
+
+/// Who owns an object and what was last applied to it, kept on the object itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The site.
+    pub site: String,
+    /// `PROJECT/SECTION.NAME`: the object that was stamped. On another object (a copy) it does not count.
+    pub id: String,
+    /// What was applied, as JSON.
+    pub record: String,
+}
+
+const SITE: &str = "user.lxdeploy.site";
+const ID: &str = "user.lxdeploy.id";
+const RECORD: &str = "user.lxdeploy.record";
+
+impl Stamp {
+    /// The stamp in an object's `config`.
+    pub fn in_config(live: &Raw) -> Option<Stamp> {
+        let config = live.get("config")?;
+        let text = |key| config.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some(Stamp { site: text(SITE)?, id: text(ID).unwrap_or_default(), record: text(RECORD).unwrap_or_default() })
+    }
+
+    /// The leaves of `config` that write a stamp, or that take it away.
+    pub fn config_leaves(stamp: Option<&Stamp>) -> Vec<(Path, Option<Value>)> {
+        let leaf = |key: &str, text: Option<&String>| (Path::config(key), text.map(|text| Value::String(text.clone())));
+        vec![
+            leaf(SITE, stamp.map(|stamp| &stamp.site)),
+            leaf(ID, stamp.map(|stamp| &stamp.id)),
+            leaf(RECORD, stamp.map(|stamp| &stamp.record)),
+        ]
+    }
+}
+
+/// What was last applied to an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The format; a higher one than [`Record::VERSION`] is another lxdeploy's.
+    pub v: u32,
+    /// Each leaf's path in the record's spelling, and its hash; empty for secrets.
+    #[serde(default)]
+    pub k: BTreeMap<String, String>,
+    /// The image as the file wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub img: Option<String>,
+    /// Pruning, replacing and destroying are refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protect: bool,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Record { v: Record::VERSION, k: BTreeMap::new(), img: None, protect: false }
+    }
+}
+
+impl Record {
+    /// The format written here.
+    pub const VERSION: u32 = 1;
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// The version, where it is a newer lxdeploy's. A text that is no record at all reads as an empty one:
+    /// nothing is known to have been applied, so nothing is removed.
+    pub fn parse(text: &str) -> Result<Record, u32> {
+        #[derive(Deserialize)]
+        struct Version {
+            v: u32,
+        }
+        if let Ok(Version { v }) = serde_json::from_str(text)
+            && v > Record::VERSION
+        {
+            return Err(v);
+        }
+        Ok(serde_json::from_str(text).unwrap_or_default())
+    }
+
+    /// As JSON, in one stable order.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Eight hex digits of a canonical value's SHA-256.
+pub fn hash(canonical: &str) -> String {
+    Sha256::digest(canonical.as_bytes())[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_a_newer_format_is_refused() {
+        assert_eq!(Record::parse(r#"{"v":2,"k":[]}"#), Err(2));
+        assert_eq!(Record::parse("gibberish"), Ok(Record::default()));
+    }
+
+    #[test]
+    fn round_trip() {
+        let record = Record {
+            k: BTreeMap::from([("limits.cpu".into(), hash("2")), ("user.token".into(), String::new())]),
+            img: Some("base".into()),
+            protect: true,
+            ..Record::default()
+        };
+        assert_eq!(
+            record.to_text(),
+            r#"{"v":1,"k":{"limits.cpu":"d4735e3a","user.token":""},"img":"base","protect":true}"#
+        );
+        assert_eq!(Record::parse(&record.to_text()), Ok(record));
+    }
+}
