@@ -18,14 +18,38 @@ use crate::model::{Address, Id, Path, Span};
 use crate::tree::{Node, Spanned};
 
 pub mod body;
+mod declare;
+pub mod image;
+pub mod instance;
+mod network;
+mod network_acl;
+pub mod options;
+mod profile;
+mod project;
+mod ready;
 mod stamp;
+mod storage_pool;
+mod storage_volume;
 
 pub use stamp::{Record, Stamp, hash};
 
 /// Every kind, in the order in which they are created; deleted the other way round.
 pub fn all() -> &'static [&'static dyn Kind] {
-    &[]
+    &[
+        &project::Project,
+        &storage_pool::StoragePool,
+        &storage_volume::StorageVolume,
+        &network_acl::NetworkAcl,
+        &network::Network,
+        &profile::Profile,
+        &image::Image,
+        &instance::Instance,
+    ]
 }
+
+/// The keys that every object may have; the site room reads them before a kind reads the rest.
+pub const COMMON_KEYS: &[&str] =
+    &["name", "project", "description", "enabled", "external", "protect", "depends_on", "count", "for_each"];
 
 /// The kind of a section.
 pub fn by_section(section: &str) -> Option<&'static dyn Kind> {
@@ -87,6 +111,10 @@ pub trait Kind: Debug + Sync {
     fn list(&self, project: &str, pool: Option<&str>) -> Call {
         let _ = pool;
         Call::get(&[self.collection()]).project(project).query("recursion", "1")
+    }
+    /// The bulk read over all projects, for kinds that are looked for everywhere.
+    fn list_everywhere(&self) -> Call {
+        Call::get(&[self.collection()]).query("all-projects", "true").query("recursion", "1")
     }
     /// The collection's path under `/1.0`: `storage-pools`.
     fn collection(&self) -> &'static str;
@@ -167,10 +195,7 @@ pub trait Kind: Debug + Sync {
 
     /// The calls that make the object; the first makes it, stamped.
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
-        let mut body = body::of_fields(&object.fields);
-        body::write(&mut body, &cx.stamp_leaves);
-        body.insert("name".into(), Value::String(object.name.clone()));
-        let call = Call::post(&[self.collection()], Value::Object(body));
+        let call = Call::post(&[self.collection()], Value::Object(document(object, cx)));
         vec![if self.place() == Place::Server { call } else { call.project(&cx.id.project) }]
     }
     /// The calls that write `after` (the object as read right before, with the intents merged in).
@@ -342,6 +367,34 @@ pub struct Declared {
     /// Of what can run: its power and its image.
     pub lifecycle: Option<Lifecycle>,
 }
+
+impl Declared {
+    /// Of what lives in no pool and does not run.
+    pub fn plain(fields: Fields, spec: Arc<dyn Any + Send + Sync>) -> Self {
+        Declared { fields, pool: None, spec, lifecycle: None }
+    }
+}
+
+/// The body of a creation: the wanted leaves, the stamp and the name.
+fn document(object: &Object, cx: &Creation<'_>) -> Raw {
+    let mut body = body::of_fields(&object.fields);
+    body::write(&mut body, &cx.stamp_leaves);
+    body.insert("name".into(), Value::String(object.name.clone()));
+    body
+}
+
+/// What differs per cluster member, as it is written.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberBody {
+    /// The member's own config keys.
+    #[serde(default)]
+    pub config: crate::tree::Settings,
+}
+
+/// What differs per cluster member of a pool or network: the member's config keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members(pub BTreeMap<String, Map<String, Value>>);
 
 /// One object as the site wants it.
 #[derive(Clone, Debug)]

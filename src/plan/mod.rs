@@ -1,7 +1,19 @@
 //! A plan is data: what changes, why, in which order. A pure function of what is wanted and what is live.
 
+mod affects;
+mod build;
+mod diff;
+mod images;
+mod order;
+mod overlay;
+mod ownership;
+mod prune;
+mod select;
+
 use serde_json::Value;
 
+pub use build::{Adopt, Options, build};
+use crate::kinds::{Kind, Object, Raw, Stamp};
 pub use crate::kinds::Effect;
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
 
@@ -22,6 +34,27 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// The steps, each after what it waits for.
     pub steps: Vec<Step>,
+    /// What the driver needs of each change beyond what is shown; as long as `changes`.
+    pub work: Vec<Work>,
+}
+
+/// What the driver needs of a change beyond what is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
+    /// The kind; `None` only where nothing is to be done.
+    pub kind: Option<&'static dyn Kind>,
+    /// As the file wants it; `None` for what goes.
+    pub object: Option<Object>,
+    /// As it was read; `None` for what is yet to be made.
+    pub live: Option<Raw>,
+    /// The stamp to be written; with `None` an update takes the stamp away.
+    pub stamp: Option<Stamp>,
+    /// An update writes the object (and not only its power state).
+    pub writes: bool,
+    /// LXD makes it together with its project: an update without a `before`.
+    pub is_built_in: bool,
+    /// A profile's edit needs the instance to restart.
+    pub restarts: bool,
 }
 
 /// What happens to one object.

@@ -1,0 +1,346 @@
+//! `images`: images and their aliases.
+//!
+//! ```yaml
+//! images:
+//!   base:  {source: {file: dist/debian-12.tar.xz}, aliases: [acme/debian-12]}
+//!   split: {source: {files: [meta.tar.xz, rootfs.squashfs]}, properties: {os: debian}, public: false}
+//!   web:   {source: {server: "https://images.example", protocol: simplestreams, alias: debian/12}, auto_update: true}
+//!   there: {source: {alias: debian-12}}        # must exist at the target; never created, changed or deleted
+//! ```
+//!
+//! A file's fingerprint is its SHA-256 (of a split image: of both files in a row), so an image that is there
+//! already is never sent again. Another file replaces the image: the new one comes first, then the aliases
+//! move, then the old one goes. An image serves several sites when they name the same files: each leaves a
+//! property `lxdeploy.SITE` on it, and it goes when the last of them does.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::declare::check_path_part;
+use super::{Creation, Decode, Declared, Effect, Kind, Object, Place, Raw, Stamp, Wanted, body};
+use crate::diagnostic::Diagnostic;
+use crate::lxd::{Body as CallBody, Call, Method, escape};
+use crate::model::{Id, Path, value};
+use crate::tree::{self, Node, Settings, Spanned, Text};
+
+/// The kind.
+#[derive(Debug)]
+pub struct Image;
+
+/// Where an image comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// One file (unified) or two (metadata, root file system).
+    Files(Vec<PathBuf>),
+    /// Fetched by the server.
+    Server {
+        /// URL.
+        server: String,
+        /// `simplestreams` or `lxd`.
+        protocol: String,
+        /// The alias there, or
+        alias: Option<String>,
+        /// the fingerprint there.
+        fingerprint: Option<String>,
+    },
+    /// Must be at the target under this alias.
+    Alias(String),
+    /// Must be at the target with this fingerprint (or its first digits).
+    Fingerprint(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    source: Spanned<SourceBody>,
+    aliases: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    properties: Settings,
+    public: Option<Spanned<bool>>,
+    auto_update: Option<Spanned<bool>>,
+    expires_at: Option<Spanned<Text>>,
+    profiles: Option<Spanned<Vec<Spanned<String>>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceBody {
+    file: Option<Spanned<String>>,
+    files: Option<Spanned<Vec<Spanned<String>>>>,
+    server: Option<Spanned<String>>,
+    protocol: Option<Protocol>,
+    alias: Option<Spanned<String>>,
+    fingerprint: Option<Spanned<String>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Protocol {
+    Simplestreams,
+    Lxd,
+}
+
+const SOURCE_HELP: &str = "exactly one of {file: PATH}, {files: [META, ROOTFS]}, {server: URL, protocol: simplestreams, alias: A}, {alias: A} or {fingerprint: F}";
+
+impl Kind for Image {
+    fn section(&self) -> &'static str {
+        "images"
+    }
+
+    fn noun(&self) -> &'static str {
+        "image"
+    }
+
+    fn place(&self) -> Place {
+        Place::Project { feature: Some(("features.images", true)) }
+    }
+
+    fn free_map(&self) -> &'static str {
+        "properties"
+    }
+
+    fn collection(&self) -> &'static str {
+        "images"
+    }
+
+    fn path(&self, _: &Id, live: &Raw) -> Vec<String> {
+        vec!["images".into(), fingerprint(live)]
+    }
+
+    fn name_of(&self, live: &Raw) -> String {
+        fingerprint(live)
+    }
+
+    fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
+        let body: Body = tree::decode(body, super::COMMON_KEYS, cx.diagnostics)?;
+        let source = source(&body.source, cx)?;
+        let mut fields = cx.common_fields();
+        fields.remove(&Path::field("description"));
+        if let Source::Alias(_) | Source::Fingerprint(_) = source {
+            let declared = body.aliases.as_ref().map(|a| a.span).or(body.public.as_ref().map(|p| p.span)).or(body.auto_update.as_ref().map(|a| a.span));
+            if let Some(span) = declared {
+                cx.diagnostics.push(
+                    Diagnostic::error(span, "an image that must exist at the target is never changed")
+                        .help("name its file or server as `source`, or take this key away"),
+                );
+                return None;
+            }
+        }
+        let names = |list: &Spanned<Vec<Spanned<String>>>| -> Vec<String> { list.value.iter().map(|name| name.value.clone()).collect() };
+        if let Some(aliases) = &body.aliases {
+            let mut names = names(aliases);
+            names.sort();
+            names.dedup();
+            fields.insert(Path::field("aliases"), leaf(names.into(), aliases));
+        }
+        if let Some(profiles) = &body.profiles {
+            let names: Vec<String> = profiles.value.iter().map(|profile| cx.reference("profiles", profile)).collect();
+            fields.insert(Path::field("profiles"), leaf(names.into(), profiles));
+        }
+        if let Some(public) = &body.public {
+            fields.insert(Path::field("public"), leaf(public.value.into(), public));
+        }
+        if let Some(update) = &body.auto_update {
+            fields.insert(Path::field("auto_update"), leaf(update.value.into(), update));
+        }
+        if let Some(expires) = &body.expires_at {
+            fields.insert(Path::field("expires_at"), leaf(expires.value.0.clone().into(), expires));
+        }
+        if let Source::Server { fingerprint: Some(fingerprint), .. } = &source {
+            fields.insert(Path::field("fingerprint"), leaf(fingerprint.clone().into(), &body.source));
+        }
+        cx.config(&mut fields, "properties", &super::options::Entity::Image, &body.properties);
+        Some(Declared::plain(fields, Arc::new(source)))
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), String> {
+        check_path_part(name, "image")
+    }
+
+    /// Aliases are compared as names.
+    fn live(&self, live: &Raw, path: &Path) -> Option<Value> {
+        match path {
+            Path::Field(name) if name == "aliases" => Some(alias_names(live).into()),
+            _ => body::get(live, path),
+        }
+    }
+
+    fn canonical(&self, path: &Path, value: &Value) -> String {
+        match (path, value) {
+            (Path::Field(name), Value::String(text)) if name == "fingerprint" => text.to_ascii_lowercase(),
+            _ => value::text(value),
+        }
+    }
+
+    /// A fingerprint may be written by its first digits.
+    fn same(&self, path: &Path, wanted: &Value, live: &Value) -> bool {
+        let (wanted, live) = (self.canonical(path, wanted), self.canonical(path, live));
+        wanted == live || *path == Path::field("fingerprint") && wanted.len() >= 12 && live.starts_with(&wanted)
+    }
+
+    fn effect(&self, path: &Path, _: &Raw) -> (Effect, &'static str) {
+        match path {
+            Path::Field(name) if name == "fingerprint" => (Effect::Replace, "an image's content is its identity"),
+            _ => (Effect::Live, ""),
+        }
+    }
+
+    fn stamps(&self, live: &Raw) -> Vec<Stamp> {
+        let properties = live.get("properties").and_then(Value::as_object);
+        let stamps = properties.into_iter().flatten().filter_map(|(key, value)| {
+            let (id, record) = value.as_str()?.split_once(' ')?;
+            Some(Stamp { site: key.strip_prefix(PROPERTY)?.to_owned(), id: id.to_owned(), record: record.to_owned() })
+        });
+        stamps.collect()
+    }
+
+    fn stamp_leaves(&self, site: &str, stamp: Option<&Stamp>) -> Vec<(Path, Option<Value>)> {
+        let path = Path::Entry { map: "properties", key: format!("{PROPERTY}{site}") };
+        vec![(path, stamp.map(|stamp| format!("{} {}", stamp.id, stamp.record).into()))]
+    }
+
+    fn creates_first(&self) -> bool {
+        true
+    }
+
+    /// An image that is there already (another site's, or nobody's) gets the stamp only; the driver finds it
+    /// by its fingerprint before it asks for the calls.
+    fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
+        let mut body = super::document(object, cx);
+        body.remove("aliases");
+        body.remove("fingerprint");
+        body.remove("name");
+        let properties = body.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+        let public = body.get("public") == Some(&Value::Bool(true));
+        let create = match object.spec.downcast_ref::<Source>() {
+            Some(Source::Files(files)) => {
+                let query: Vec<String> =
+                    properties.iter().map(|(key, value)| format!("{}={}", escape(key), escape(&value::text(value)))).collect();
+                let mut call = Call::new(Method::Post, &["images"]);
+                call.body = CallBody::Image {
+                    metadata: files[0].clone(),
+                    rootfs: files.get(1).map(|file| (rootfs_part(file), file.clone())),
+                    properties: query.join("&"),
+                    public,
+                };
+                call
+            }
+            Some(Source::Server { server, protocol, alias, fingerprint }) => {
+                let mut source = json!({"type": "image", "mode": "pull", "server": server, "protocol": protocol});
+                if let Some(alias) = alias {
+                    source["alias"] = alias.clone().into();
+                }
+                if let Some(fingerprint) = fingerprint {
+                    source["fingerprint"] = fingerprint.clone().into();
+                }
+                body.insert("source".into(), source);
+                Call::post(&["images"], Value::Object(body))
+            }
+            Some(Source::Alias(_) | Source::Fingerprint(_)) | None => return vec![],
+        };
+        vec![create.project(&cx.id.project)]
+    }
+
+    /// The properties, and then each alias that comes, moves or goes.
+    fn update(&self, id: &Id, before: &Raw, after: &Raw) -> Vec<Call> {
+        let settable = ["auto_update", "properties", "public", "expires_at", "profiles"];
+        let pick = |raw: &Raw| -> Raw {
+            settable.iter().filter_map(|key| Some(((*key).to_owned(), raw.get(*key)?.clone()))).collect()
+        };
+        let mut calls = vec![];
+        if pick(before) != pick(after) {
+            calls.push(self.call(Method::Put, id, after).json(Value::Object(pick(after))));
+        }
+        let (old, new) = (alias_names(before), wanted_aliases(after));
+        for alias in old.iter().filter(|alias| !new.contains(alias)) {
+            calls.push(Call::delete(&["images", "aliases", alias]).project(&id.project));
+        }
+        for alias in new.iter().filter(|alias| !old.contains(alias)) {
+            calls.push(alias_call(id, alias, &fingerprint(after)));
+        }
+        calls
+    }
+
+    /// While another site's property is on it, only ours is taken away.
+    fn delete(&self, site: &str, id: &Id, live: &Raw) -> Vec<Call> {
+        if self.stamps(live).iter().any(|stamp| stamp.site != site) {
+            let mut after = live.clone();
+            body::write(&mut after, &self.stamp_leaves(site, None));
+            return self.update(id, live, &after);
+        }
+        vec![self.call(Method::Delete, id, live)]
+    }
+}
+
+const PROPERTY: &str = "lxdeploy.";
+
+/// The image's fingerprint.
+pub fn fingerprint(live: &Raw) -> String {
+    live.get("fingerprint").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The names of an image's aliases, sorted.
+pub fn alias_names(live: &Raw) -> Vec<String> {
+    let aliases = live.get("aliases").and_then(Value::as_array);
+    let name = |alias: &Value| alias.as_str().or_else(|| alias.get("name")?.as_str()).map(str::to_owned);
+    let mut names: Vec<String> = aliases.into_iter().flatten().filter_map(name).collect();
+    names.sort();
+    names
+}
+
+/// Makes an alias; its description says whose it is.
+pub fn alias_call(id: &Id, alias: &str, fingerprint: &str) -> Call {
+    let body = json!({"name": alias, "target": fingerprint, "description": "lxdeploy"});
+    Call::post(&["images", "aliases"], body).project(&id.project)
+}
+
+/// Points an alias that exists at another image.
+pub fn move_alias_call(id: &Id, alias: &str, fingerprint: &str) -> Call {
+    Call::put(&["images", "aliases", alias], json!({"target": fingerprint, "description": "lxdeploy"})).project(&id.project)
+}
+
+fn wanted_aliases(after: &Raw) -> Vec<String> {
+    alias_names(after)
+}
+
+/// LXD tells a VM's disk from a root file system by the part's name.
+fn rootfs_part(file: &std::path::Path) -> &'static str {
+    let is_disk = file.extension().is_some_and(|extension| ["img", "qcow2", "raw"].iter().any(|disk| extension.eq_ignore_ascii_case(disk)));
+    if is_disk { "rootfs.img" } else { "rootfs" }
+}
+
+fn leaf<T>(value: Value, from: &Spanned<T>) -> Wanted {
+    Wanted { value, sensitive: from.sensitive, span: from.span }
+}
+
+fn source(body: &Spanned<SourceBody>, cx: &mut Decode<'_>) -> Option<Source> {
+    let SourceBody { file, files, server, protocol, alias, fingerprint } = &body.value;
+    let path = |text: &Spanned<String>| (cx.directory)(text.span).join(&text.value);
+    let text = |text: &Option<Spanned<String>>| text.as_ref().map(|text| text.value.clone());
+    let found = match (file, files, server, alias, fingerprint) {
+        (Some(file), None, None, None, None) if protocol.is_none() => Some(Source::Files(vec![path(file)])),
+        (None, Some(files), None, None, None) if protocol.is_none() && files.value.len() == 2 => {
+            Some(Source::Files(files.value.iter().map(path).collect()))
+        }
+        (None, None, Some(server), alias, fingerprint) if alias.is_some() != fingerprint.is_some() => Some(Source::Server {
+            server: server.value.clone(),
+            protocol: match protocol {
+                Some(Protocol::Lxd) => "lxd".into(),
+                Some(Protocol::Simplestreams) | None => "simplestreams".into(),
+            },
+            alias: text(alias),
+            fingerprint: text(fingerprint),
+        }),
+        (None, None, None, Some(alias), None) if protocol.is_none() => Some(Source::Alias(alias.value.clone())),
+        (None, None, None, None, Some(fingerprint)) if protocol.is_none() => Some(Source::Fingerprint(fingerprint.value.clone())),
+        _ => None,
+    };
+    if found.is_none() {
+        cx.diagnostics.push(Diagnostic::error(body.span, "this `source` is not one place").help(SOURCE_HELP));
+    }
+    found
+}

@@ -1,0 +1,171 @@
+//! `network_acls`: network ACLs.
+//!
+//! ```yaml
+//! network_acls:
+//!   web:
+//!     ingress: [{action: allow, protocol: tcp, destination_port: "443", state: logged}]
+//!     egress: []
+//!     config: {}
+//! ```
+//!
+//! `ingress` and `egress` are each owned whole once declared. A rule without `state` is `enabled`.
+//! Always written by PUT: a PATCH without rules deletes all of them, and one without config crashes LXD.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::declare::check_hostname;
+use super::options::{self, Entity};
+use super::{Decode, Declared, Kind, Place, Wanted};
+use crate::model::Path;
+use crate::tree::{self, Node, Settings, Spanned, Text};
+
+/// The kind.
+#[derive(Debug)]
+pub struct NetworkAcl;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body {
+    ingress: Option<Spanned<Vec<Rule>>>,
+    egress: Option<Spanned<Vec<Rule>>>,
+    #[serde(default)]
+    config: Settings,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    action: Action,
+    state: Option<State>,
+    description: Option<Text>,
+    source: Option<Text>,
+    destination: Option<Text>,
+    protocol: Option<Protocol>,
+    source_port: Option<Text>,
+    destination_port: Option<Text>,
+    icmp_type: Option<Text>,
+    icmp_code: Option<Text>,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Action {
+    Allow,
+    AllowStateless,
+    Drop,
+    Reject,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    #[default]
+    Enabled,
+    Disabled,
+    Logged,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Protocol {
+    Tcp,
+    Udp,
+    Icmp4,
+    Icmp6,
+}
+
+impl Rule {
+    fn to_json(&self) -> Value {
+        let mut rule = serde_json::Map::new();
+        rule.insert("action".into(), serde_json::to_value(self.action).unwrap_or_default());
+        rule.insert("state".into(), serde_json::to_value(self.state.unwrap_or_default()).unwrap_or_default());
+        if let Some(protocol) = self.protocol {
+            rule.insert("protocol".into(), serde_json::to_value(protocol).unwrap_or_default());
+        }
+        for (key, text) in [
+            ("description", &self.description),
+            ("source", &self.source),
+            ("destination", &self.destination),
+            ("source_port", &self.source_port),
+            ("destination_port", &self.destination_port),
+            ("icmp_type", &self.icmp_type),
+            ("icmp_code", &self.icmp_code),
+        ] {
+            if let Some(text) = text {
+                rule.insert(key.into(), text.0.clone().into());
+            }
+        }
+        Value::Object(rule)
+    }
+}
+
+impl Kind for NetworkAcl {
+    fn section(&self) -> &'static str {
+        "network_acls"
+    }
+
+    fn noun(&self) -> &'static str {
+        "network ACL"
+    }
+
+    fn place(&self) -> Place {
+        Place::Project { feature: Some(("features.networks", false)) }
+    }
+
+    fn collection(&self) -> &'static str {
+        "network-acls"
+    }
+
+    fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
+        let body: Body = tree::decode(body, super::COMMON_KEYS, cx.diagnostics)?;
+        let mut fields = cx.common_fields();
+        for (name, rules) in [("ingress", &body.ingress), ("egress", &body.egress)] {
+            if let Some(rules) = rules {
+                let value = rules.value.iter().map(Rule::to_json).collect();
+                fields.insert(Path::field(name), Wanted { value, sensitive: rules.sensitive, span: rules.span });
+            }
+        }
+        cx.config(&mut fields, "config", &Entity::NetworkAcl, &body.config);
+        Some(Declared::plain(fields, Arc::new(())))
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), String> {
+        check_hostname(name, "network ACL")
+    }
+
+    /// LXD takes the spaces out of ports and subjects and leaves out empty keys.
+    fn canonical(&self, path: &Path, value: &Value) -> String {
+        let Value::Array(rules) = value else {
+            return options::canonical(&Entity::NetworkAcl, path, value);
+        };
+        let rules: Value = rules.iter().filter_map(Value::as_object).map(|rule| {
+            let keys = rule.iter().map(|(key, value)| {
+                let text = value.as_str().unwrap_or_default();
+                let text = if key == "description" { text.to_owned() } else { text.replace(' ', "") };
+                (key.clone(), Value::String(text))
+            });
+            keys.filter(|(_, value)| value != "").collect::<std::collections::BTreeMap<_, _>>()
+        }).map(|rule| serde_json::to_value(rule).unwrap_or_default()).collect();
+        rules.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rules_as_lxd_gives_them_back_are_the_same() {
+        let path = Path::field("ingress");
+        let wanted = json!([{"action": "allow", "state": "enabled", "destination_port": "80, 443", "protocol": "tcp"}]);
+        let live = json!([{"protocol": "tcp", "action": "allow", "destination_port": "80,443", "state": "enabled", "source": ""}]);
+        assert!(NetworkAcl.same(&path, &wanted, &live));
+        assert!(!NetworkAcl.same(&path, &wanted, &json!([])));
+    }
+}

@@ -1,0 +1,124 @@
+//! How `ready:` is written: a list of checks, each a word or a map of one key, optionally with `timeout`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Check, Condition};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::model::units;
+use crate::tree::{self, Node, Value};
+
+const WORDS: &[&str] = &["ipv4", "cloud-init", "tcp", "http", "exec"];
+const HELP: &str = "a check is `ipv4`, `cloud-init`, {tcp: PORT}, {http: {url: URL}} or {exec: [COMMAND, ARGUMENT]}";
+
+/// Reads the value of `ready:`; a single check is a list of one.
+pub fn decode(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Vec<Check> {
+    match &node.value {
+        Value::Seq(items) => items.iter().filter_map(|item| check(item, out)).collect(),
+        _ => check(node, out).into_iter().collect(),
+    }
+}
+
+fn check(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Check> {
+    match &node.value {
+        Value::Scalar(scalar) => match scalar.text.as_str() {
+            "ipv4" => Some(Check { condition: Condition::Ipv4, timeout: None }),
+            "cloud-init" => Some(Check { condition: Condition::CloudInit, timeout: None }),
+            word if WORDS.contains(&word) => {
+                out.push(Diagnostic::error(node.span, format!("`{word}` needs a value")).help(HELP));
+                None
+            }
+            word => {
+                out.push(unknown(node, word));
+                None
+            }
+        },
+        Value::Seq(_) => {
+            out.push(Diagnostic::error(node.span, "a check of `ready` is no list").help(HELP));
+            None
+        }
+        Value::Map(entries) => {
+            let timeout = node.get("timeout").and_then(|value| timeout(value, out));
+            let named: Vec<_> = entries.iter().filter(|(key, _)| key.text != "timeout").collect();
+            let [(key, value)] = named[..] else {
+                out.push(Diagnostic::error(node.span, "each check of `ready` has exactly one kind").help(HELP));
+                return None;
+            };
+            let condition = match key.text.as_str() {
+                "ipv4" if is_yes(value) => Condition::Ipv4,
+                "cloud-init" if is_yes(value) => Condition::CloudInit,
+                "tcp" => Condition::Tcp(port(value, out)?),
+                "http" => Condition::Http(url(value, out)?),
+                "exec" => Condition::Exec(command(value, out)?),
+                "ipv4" | "cloud-init" => {
+                    out.push(Diagnostic::error(value.span, format!("`{}` takes no value but `true`", key.text)).help(HELP));
+                    return None;
+                }
+                word => {
+                    out.push(Diagnostic { span: Some(key.span), ..unknown(node, word) });
+                    return None;
+                }
+            };
+            Some(Check { condition, timeout })
+        }
+    }
+}
+
+fn unknown(node: &Rc<Node>, word: &str) -> Diagnostic {
+    let help = match nearest(word, WORDS.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`? {HELP}"),
+        None => HELP.to_owned(),
+    };
+    Diagnostic::error(node.span, format!("`{word}` is no check of `ready`")).help(help)
+}
+
+fn is_yes(node: &Rc<Node>) -> bool {
+    node.is_null() || node.as_str() == Some("true")
+}
+
+fn port(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<u16> {
+    let port: u16 = tree::decode(node, &[], out)?;
+    if port == 0 {
+        out.push(Diagnostic::error(node.span, "0 is no port").help("ports are 1 to 65535"));
+        return None;
+    }
+    Some(port)
+}
+
+fn url(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Http {
+        url: String,
+    }
+    let url = match node.as_str() {
+        Some(url) => url.to_owned(),
+        None => tree::decode::<Http>(node, &[], out)?.url,
+    };
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Some(url);
+    }
+    out.push(Diagnostic::error(node.span, "not an http URL").help("for example http://127.0.0.1:8000/healthz; it is asked inside the guest"));
+    None
+}
+
+fn command(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
+    let words: Vec<tree::Text> = tree::decode(node, &[], out)?;
+    if words.is_empty() {
+        out.push(Diagnostic::error(node.span, "an empty command").help("for example {exec: [test, -e, /ready]}"));
+        return None;
+    }
+    Some(words.into_iter().map(|word| word.0).collect())
+}
+
+fn timeout(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Duration> {
+    match units::parse_duration(node.as_str().unwrap_or_default()) {
+        Ok(timeout) => Some(timeout),
+        Err(reason) => {
+            out.push(Diagnostic::error(node.span, reason).help("write a duration such as `60s`"));
+            None
+        }
+    }
+}

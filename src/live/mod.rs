@@ -1,0 +1,185 @@
+//! The bulk reader: one round of concurrent requests, as many for five objects as for five thousand.
+//!
+//! Their number depends on how many projects and pools the site names. A second round is read only where the
+//! first one shows that something of this site lies beyond: a project or pool with its stamp that the file no
+//! longer names, or a project whose features are not what the file says.
+
+mod hashes;
+mod projects;
+mod row;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use crate::kinds::{self, Kind, Object, Place, Raw};
+use crate::lxd::{self, Client, Server};
+use crate::model::{Address, Id};
+
+pub use projects::Projects;
+
+/// What was read of the server, and of whatever else a plan needs from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The server itself.
+    pub server: Server,
+    /// Which project each kind's objects live in.
+    pub projects: Projects,
+    /// The live objects by section.
+    pub objects: HashMap<&'static str, BTreeMap<Id, Raw>>,
+    /// The fingerprints of the site's image files, each or why it could not be read.
+    pub fingerprints: BTreeMap<Address, Result<String, String>>,
+}
+
+impl Snapshot {
+    /// A live object.
+    pub fn get(&self, section: &str, id: &Id) -> Option<&Raw> {
+        self.objects.get(section)?.get(id)
+    }
+
+    /// Every live object of a section.
+    pub fn all(&self, section: &str) -> impl Iterator<Item = (&Id, &Raw)> {
+        self.objects.get(section).into_iter().flatten()
+    }
+
+    /// Adds a live object.
+    pub fn insert(&mut self, section: &'static str, id: Id, raw: Raw) {
+        self.objects.entry(section).or_default().insert(id, raw);
+    }
+}
+
+
+/// Reads everything that a plan of these objects needs.
+///
+/// # Errors
+/// The server cannot be reached, does not trust us, or answers something else than the API says.
+pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -> Result<Snapshot, lxd::Error> {
+    let mut snapshot = Snapshot { projects: Projects::wanted(objects), ..Snapshot::default() };
+    let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
+    named.insert(home.to_owned());
+    let mut pools: BTreeSet<String> = objects
+        .iter()
+        .filter_map(|object| object.pool.clone())
+        .chain(objects.iter().filter(|object| object.kind.section() == "storage_pools").map(|object| object.name.clone()))
+        .collect();
+
+    let files = objects.to_vec();
+    let hashing = tokio::task::spawn_blocking(move || hashes::of_images(&files));
+    let server = client.server();
+    let first = wanted(&snapshot.projects, &named, &pools);
+    let (server, rows) = futures_util::future::join(server, fetch(client, first.clone())).await;
+    snapshot.server = server?;
+    let projects = rows.iter().find(|(request, _)| request.kind.section() == "projects");
+    if let Some((_, Ok(rows))) = projects {
+        snapshot.projects.learn(rows);
+        named.extend(stamped(rows, "projects", site));
+    }
+    if let Some((_, Ok(rows))) = rows.iter().find(|(request, _)| request.kind.section() == "storage_pools") {
+        pools.extend(stamped(rows, "storage_pools", site));
+    }
+    snapshot.take(rows)?;
+
+    let mut missing = wanted(&snapshot.projects, &named, &pools);
+    missing.retain(|request| !first.contains(request));
+    if !missing.is_empty() {
+        let rows = fetch(client, missing).await;
+        snapshot.take(rows)?;
+    }
+    snapshot.fingerprints = hashing.await.unwrap_or_default();
+    Ok(snapshot)
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    kind: &'static dyn Kind,
+    project: Option<String>,
+    pool: Option<String>,
+}
+
+impl PartialEq for Request {
+    fn eq(&self, other: &Request) -> bool {
+        (self.kind.section(), &self.project, &self.pool) == (other.kind.section(), &other.project, &other.pool)
+    }
+}
+
+type Answer = (Request, Result<Vec<row::Row>, lxd::Error>);
+
+/// The reads that cover these projects and pools. An instance is looked for in every project: one that is
+/// stamped elsewhere than the file says is refused, never made twice.
+fn wanted(projects: &Projects, named: &BTreeSet<String>, pools: &BTreeSet<String>) -> Vec<Request> {
+    let mut requests = vec![];
+    for kind in kinds::all().iter().copied() {
+        let effective: BTreeSet<String> = named.iter().map(|project| projects.effective(project, kind.place())).collect();
+        match kind.place() {
+            Place::Server => requests.push(Request { kind, project: None, pool: None }),
+            Place::Project { feature: None } => requests.push(Request { kind, project: None, pool: None }),
+            Place::Project { .. } => {
+                requests.extend(effective.into_iter().map(|project| Request { kind, project: Some(project), pool: None }));
+            }
+            Place::Pool { .. } => {
+                for pool in pools {
+                    let pool = Some(pool.clone());
+                    requests.extend(
+                        effective.iter().map(|project| Request { kind, project: Some(project.clone()), pool: pool.clone() }),
+                    );
+                }
+            }
+        }
+    }
+    requests
+}
+
+async fn fetch(client: &Client, requests: Vec<Request>) -> Vec<Answer> {
+    join_all(requests.into_iter().map(|request| async {
+        let call = match (&request.project, request.kind.place()) {
+            (None, Place::Project { .. }) => request.kind.list_everywhere(),
+            (project, _) => request.kind.list(project.as_deref().unwrap_or("default"), request.pool.as_deref()),
+        };
+        let rows = client.read::<Option<Vec<row::Row>>>(&call).await.map(|(rows, _)| rows.unwrap_or_default());
+        (request, rows)
+    }))
+    .await
+}
+
+impl Snapshot {
+    fn take(&mut self, answers: Vec<Answer>) -> Result<(), lxd::Error> {
+        for (request, rows) in answers {
+            let rows = match rows {
+                Ok(rows) => rows,
+                Err(error) if self.is_about_what_is_not_there(&request, &error) => continue,
+                Err(error) => return Err(error),
+            };
+            for row::Row(mut raw) in rows {
+                if !request.kind.is_managed(&raw) {
+                    continue;
+                }
+                let text = |key: &str| raw.get(key).and_then(Value::as_str).map(str::to_owned);
+                let project = match request.kind.place() {
+                    Place::Server => "default".to_owned(),
+                    _ => request.project.clone().or_else(|| text("project")).unwrap_or_else(|| "default".to_owned()),
+                };
+                if let Some(pool) = &request.pool {
+                    raw.insert("pool".into(), pool.clone().into());
+                }
+                let id = Id { project, pool: request.pool.clone(), name: request.kind.name_of(&raw) };
+                self.insert(request.kind.section(), id, raw);
+            }
+        }
+        Ok(())
+    }
+
+    /// A project or pool that is yet to be made has nothing in it; LXD 5.0 answers some of these with an
+    /// empty list, others and newer servers with an error.
+    fn is_about_what_is_not_there(&self, request: &Request, error: &lxd::Error) -> bool {
+        let no_project = request.project.as_ref().is_some_and(|project| !self.projects.exists(project));
+        no_project || (request.pool.is_some() && error.is_not_found())
+    }
+}
+
+/// The names of the rows that carry a site's stamp.
+fn stamped(rows: &[row::Row], section: &str, site: &str) -> Vec<String> {
+    let Some(kind) = kinds::by_section(section) else { return vec![] };
+    let is_ours = |raw: &Raw| kind.stamps(raw).iter().any(|stamp| stamp.site == site);
+    rows.iter().filter(|row| is_ours(&row.0)).map(|row| kind.name_of(&row.0)).collect()
+}
