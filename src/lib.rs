@@ -29,5 +29,6 @@ pub mod diagnostic;
 pub mod kinds;
 pub mod lxd;
 pub mod model;
-pub mod plan;
+
+
 pub mod tree;

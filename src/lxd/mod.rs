@@ -3,5 +3,16 @@
 //! The only room that knows HTTP. It knows nothing of site files and plans.
 
 mod call;
+mod client;
+mod endpoint;
+mod error;
+pub mod remotes;
+mod server;
+mod tls;
 
 pub use call::{Body, Call, Method, escape};
+pub use client::{Client, Progress};
+pub use endpoint::{Address, Endpoint, resolve};
+pub use error::Error;
+pub use server::Server;
+pub use tls::fingerprint_of;

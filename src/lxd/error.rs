@@ -1,0 +1,141 @@
+use std::fmt;
+
+/// What can go wrong between us and a server, in the server's own words where it has any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The server refused: its code and its words.
+    Api {
+        /// HTTP's code, or the operation's.
+        code: u16,
+        /// LXD's words.
+        message: String,
+    },
+    /// Nothing reached the server; safe to send again.
+    NotSent(String),
+    /// Sent, and the answer was lost: only reading the object again tells.
+    OutcomeUnknown(String),
+    /// The wait ran out; the operation goes on at the server.
+    TimedOut(String),
+    /// The server shows another certificate than the one that was pinned.
+    CertificateChanged {
+        /// Whose.
+        endpoint: String,
+        /// SHA-256 of the pinned one.
+        expected: String,
+    },
+    /// The server does not trust our certificate.
+    Untrusted(String),
+    /// An answer that the API does not allow.
+    Protocol(String),
+    /// Something on this side: a remote that is not known, a key that cannot be read. With the remedy.
+    Config(String),
+}
+
+impl Error {
+    /// Worth trying again: nothing was sent, or the server was busy with something else.
+    pub fn is_transient(&self) -> bool {
+        const BUSY: &[&str] = &[
+            "database is locked",
+            "checkpoint in progress",
+            "bad connection",
+            "driver: bad",
+            "is busy running",
+            "matching non-reusable operation",
+            "is already running",
+            "failed to begin transaction",
+            "no available dqlite leader",
+        ];
+        match self {
+            Error::NotSent(_) => true,
+            Error::Api { code, message } => {
+                let message = message.to_ascii_lowercase();
+                // The power state asked for is no reason to ask again.
+                let is_state = message.contains("instance is already running") || message.contains("already stopped");
+                *code == 503 || !is_state && BUSY.iter().any(|busy| message.contains(busy))
+            }
+            _ => false,
+        }
+    }
+
+    /// The object is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Error::Api { code: 404, .. })
+    }
+
+    /// The object has changed since its ETag was read.
+    pub fn is_precondition_failed(&self) -> bool {
+        matches!(self, Error::Api { code: 412, .. })
+    }
+
+    /// The client may not do this, or see it.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Error::Api { code: 403, .. })
+    }
+
+    /// A creation found the object there. LXD says so with 400, 409 or 500, by kind and version.
+    pub fn already_exists(&self) -> bool {
+        matches!(self, Error::Api { code, message }
+            if *code == 409 || message.contains("already exists") || message.contains("same fingerprint"))
+    }
+
+    /// The instance has the power state that was asked for.
+    pub fn is_in_that_state(&self) -> bool {
+        matches!(self, Error::Api { message, .. } if {
+            let message = message.to_ascii_lowercase();
+            message.contains("already running") || message.contains("already stopped") || message.contains("isn't running")
+                || message.contains("is not running")
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Api { message, .. } => f.write_str(message),
+            Error::NotSent(why) => write!(f, "the server cannot be reached: {why}"),
+            Error::OutcomeUnknown(why) => write!(f, "the connection broke before the answer came: {why}"),
+            Error::TimedOut(what) => write!(f, "{what} is not done in time; it goes on at the server (--timeout gives it longer)"),
+            Error::CertificateChanged { endpoint, expected } => write!(
+                f,
+                "{endpoint} shows another certificate than the one that was trusted (SHA-256 {expected}). \
+                 Clustering was enabled there (LXD then changes its certificate), or the server was reinstalled, \
+                 or somebody sits between you and it. Compare the fingerprint at the server (`lxc info | grep fingerprint`); \
+                 if it is right, `lxdeploy remote remove` and `lxdeploy remote add` trust the new one"
+            ),
+            Error::Untrusted(endpoint) => write!(
+                f,
+                "{endpoint} does not trust this client's certificate; at the server, `lxc config trust add --name lxdeploy` \
+                 prints a token for `lxdeploy remote add NAME TOKEN`"
+            ),
+            Error::Protocol(what) => write!(f, "the server's answer is not LXD's: {what}"),
+            Error::Config(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(code: u16, message: &str) -> Error {
+        Error::Api { code, message: message.into() }
+    }
+
+    #[test]
+    fn what_is_worth_trying_again() {
+        assert!(api(500, "Instance is busy running a \"create\" operation").is_transient());
+        assert!(api(500, "A matching non-reusable operation has now succeeded").is_transient());
+        assert!(!api(400, "The instance is already running").is_transient());
+        assert!(api(400, "The instance is already running").is_in_that_state());
+        assert!(!api(400, "Invalid devices").is_transient());
+    }
+
+    #[test]
+    fn all_of_lxds_ways_to_say_exists() {
+        for error in [api(409, "Conflict"), api(400, "The network already exists"), api(500, "Error inserting: already exists")] {
+            assert!(error.already_exists());
+        }
+    }
+}

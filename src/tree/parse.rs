@@ -1,0 +1,317 @@
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use granit_parser::{Event, Options, Parser, ScalarStyle, Span as Place};
+
+use super::node::{Key, Node, Scalar, Value};
+use crate::diagnostic::Diagnostic;
+use crate::model::{FileId, Span};
+
+/// So many nodes may a file stand for, its aliases written out: far beyond any site, and far below what
+/// nested aliases ("a billion laughs") would make.
+const BUDGET: u64 = 2_000_000;
+
+/// The text of a file, or the line and column of the first byte that is no UTF-8.
+///
+/// # Errors
+/// Line and column, from 1.
+pub fn text_of(bytes: Vec<u8>) -> Result<String, (u32, u32)> {
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let last = good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let column = String::from_utf8_lossy(last).chars().count() + 1;
+        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    })
+}
+
+/// Reads YAML into a tree. An empty file is an empty map. What is wrong is pushed to `out`; `None` where
+/// nothing can be made of the text.
+pub fn parse(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Rc<Node>> {
+    let mut options = Options::default();
+    options.block_scalar_eof_without_line_feed = true;
+    options.emit_unresolved_aliases = true;
+    options.set_emit_comments(false);
+    let mut builder = Builder { file, out, anchors: HashMap::new(), stack: vec![], root: None, documents: 0, spent: 0 };
+    for event in Parser::new_from_str_with_options(text, options) {
+        match event {
+            Ok((event, place)) => {
+                if !builder.event(event, &place) {
+                    return None;
+                }
+            }
+            Err(error) => {
+                let marker = error.marker();
+                let start = marker.byte_offset().unwrap_or(0).min(text.len());
+                let span = Span {
+                    file,
+                    line: number(marker.line()),
+                    column: number(marker.col() + 1),
+                    start: number(start),
+                    end: number(text.len().min(start + 1)),
+                };
+                builder.out.push(Diagnostic::error(span, format!("not YAML: {}", error.info())).help(remedy(text, start)));
+                return None;
+            }
+        }
+    }
+    let empty = || Rc::new(Node { span: Span { file, line: 1, column: 1, start: 0, end: 0 }, value: Value::Map(vec![]), sensitive: false });
+    match builder.root {
+        Some((root, _)) if root.is_null() => Some(empty()),
+        Some((root, _)) => Some(root),
+        None => Some(empty()),
+    }
+}
+
+fn number(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// What most often is behind a syntax error, judged by the line in which it was found.
+fn remedy(text: &str, at: usize) -> &'static str {
+    let from = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let line = text.get(from..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    if line.trim_start_matches(' ').starts_with('\t') || line.contains('\t') {
+        "indent with spaces: YAML takes no tabs there"
+    } else if line.contains("{{") || line.contains("{%") {
+        "put the value with the template in quotes: \"{{ … }}\""
+    } else if line.matches('"').count() % 2 == 1 || line.matches('\'').count() % 2 == 1 {
+        "a quote is opened and not closed"
+    } else {
+        "look at the indentation here and in the line before, and at brackets that are not closed"
+    }
+}
+
+struct Builder<'o> {
+    file: FileId,
+    out: &'o mut Vec<Diagnostic>,
+    anchors: HashMap<usize, (Rc<Node>, u64)>,
+    stack: Vec<Open>,
+    root: Option<(Rc<Node>, u64)>,
+    documents: usize,
+    spent: u64,
+}
+
+/// A list or map that is not closed yet.
+struct Open {
+    span: Span,
+    anchor: usize,
+    weight: u64,
+    content: Content,
+}
+
+enum Content {
+    Seq(Vec<Rc<Node>>),
+    Map { entries: Vec<(Key, Rc<Node>)>, seen: HashMap<String, Span>, merged: Vec<Rc<Node>>, key: Option<Option<Key>> },
+}
+
+impl Builder<'_> {
+    fn span(&self, place: &Place) -> Span {
+        let start = place.start.byte_offset().unwrap_or(0);
+        let end = place.end.byte_offset().unwrap_or(start).max(start);
+        Span {
+            file: self.file,
+            line: number(place.start.line()),
+            column: number(place.start.col() + 1),
+            start: number(start),
+            end: number(end),
+        }
+    }
+
+    /// False where there is no point in going on.
+    fn event(&mut self, event: Event<'_>, place: &Place) -> bool {
+        let span = self.span(place);
+        match event {
+            Event::DocumentStart(..) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    self.out.push(
+                        Diagnostic::error(span, "a second document begins here").help("one file holds one document: take the `---` away"),
+                    );
+                    return false;
+                }
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_text = tag.is_some_and(|tag| tag.to_string().ends_with("str"));
+                let scalar = Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain && !is_text };
+                let node = Rc::new(Node { span, value: Value::Scalar(scalar), sensitive: false });
+                return self.add(node, 1, anchor);
+            }
+            Event::Alias(id) => {
+                let Some((node, weight)) = self.anchors.get(&id).cloned() else {
+                    self.out.push(Diagnostic::error(span, "an alias inside its own anchor").help("write the value out"));
+                    return false;
+                };
+                self.spent += weight;
+                if self.spent > BUDGET {
+                    self.out.push(
+                        Diagnostic::error(span, "the aliases of this file multiply beyond all measure")
+                            .help("aliases of aliases of aliases: write the values out, or use templates"),
+                    );
+                    return false;
+                }
+                return self.add(node, weight, 0);
+            }
+            Event::UnresolvedAlias(name) => {
+                self.out.push(
+                    Diagnostic::error(span, format!("there is no anchor `&{name}` before this alias"))
+                        .help("set the anchor first, or put the text in quotes if it is meant to start with `*`"),
+                );
+                let node = Node { span, value: Value::Scalar(Scalar { text: String::new(), plain: true }), sensitive: false };
+                return self.add(Rc::new(node), 1, 0);
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                self.stack.push(Open { span, anchor, weight: 1, content: Content::Seq(vec![]) });
+            }
+            Event::MappingStart(_, anchor, _) => {
+                let content = Content::Map { entries: vec![], seen: HashMap::new(), merged: vec![], key: None };
+                self.stack.push(Open { span, anchor, weight: 1, content });
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(open) = self.stack.pop() else { return false };
+                let value = match open.content {
+                    Content::Seq(items) => Value::Seq(items),
+                    Content::Map { mut entries, merged, .. } => {
+                        for (key, value) in merged.iter().flat_map(|map| map.entries()) {
+                            if !entries.iter().any(|(known, _)| known.text == key.text) {
+                                entries.push((key.clone(), value.clone()));
+                            }
+                        }
+                        Value::Map(entries)
+                    }
+                };
+                let node = Rc::new(Node { span: open.span, value, sensitive: false });
+                return self.add(node, open.weight, open.anchor);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    fn add(&mut self, node: Rc<Node>, weight: u64, anchor: usize) -> bool {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (node.clone(), weight));
+        }
+        let Some(open) = self.stack.last_mut() else {
+            self.root = Some((node, weight));
+            return true;
+        };
+        open.weight = open.weight.saturating_add(weight);
+        match &mut open.content {
+            Content::Seq(items) => items.push(node),
+            Content::Map { entries, seen, merged, key } => match key.take() {
+                None => *key = Some(key_of(&node, self.out)),
+                Some(None) => {}
+                Some(Some(key)) if key.text == "<<" => match &node.value {
+                    Value::Seq(maps) => merged.extend(maps.iter().cloned()),
+                    _ => merged.push(node),
+                },
+                Some(Some(key)) => {
+                    if let Some(first) = seen.get(&key.text) {
+                        self.out.push(
+                            Diagnostic::error(key.span, format!("`{}` is there twice", key.text))
+                                .related(*first, "first here")
+                                .help("a key stands once in a map; take one of them away"),
+                        );
+                    } else {
+                        seen.insert(key.text.clone(), key.span);
+                        entries.push((key, node));
+                    }
+                }
+            },
+        }
+        true
+    }
+}
+
+fn key_of(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Key> {
+    if let Value::Scalar(scalar) = &node.value {
+        return Some(Key { text: scalar.text.clone(), span: node.span });
+    }
+    out.push(
+        Diagnostic::error(node.span, format!("a key is text, and this is {}", node.kind_name()))
+            .help("if this is a template, put it in quotes: \"{{ … }}\""),
+    );
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tree(text: &str) -> (Option<Rc<Node>>, Vec<Diagnostic>) {
+        let mut out = vec![];
+        (parse(FileId(0), text, &mut out), out)
+    }
+
+    fn json(text: &str) -> serde_json::Value {
+        let (node, out) = tree(text);
+        assert_eq!(out, []);
+        node.unwrap().to_json()
+    }
+
+    #[test]
+    fn scalars_keep_their_text_and_their_place() {
+        let (node, _) = tree("a: 0644\nb:\n  c: '2'\n");
+        let node = node.unwrap();
+        assert_eq!(node.get("a").unwrap().as_str(), Some("0644"));
+        let c = node.get("b").unwrap().get("c").unwrap();
+        assert_eq!((c.span.line, c.span.column, c.kind_name()), (3, 6, "text"));
+    }
+
+    #[test]
+    fn merge_keys_anchors_and_block_scalars() {
+        assert_eq!(
+            json("base: &b {x: 1, y: 2}\nuse: {<<: *b, y: 3}\ntext: |\n  one\n  two"),
+            serde_json::json!({"base": {"x": 1, "y": 2}, "use": {"y": 3, "x": 1}, "text": "one\ntwo"})
+        );
+        assert_eq!(json(""), serde_json::json!({}));
+        assert_eq!(json("# nothing\n"), serde_json::json!({}));
+        assert_eq!(json("\u{feff}a: 1\r\nb: x\r\n"), serde_json::json!({"a": 1, "b": "x"}));
+    }
+
+    #[test]
+    fn what_is_wrong_has_a_place_and_a_remedy() {
+        let first = |text: &str| {
+            let (_, out) = tree(text);
+            let diagnostic = &out[0];
+            let span = diagnostic.span.unwrap();
+            format!("{}:{} {} ({})", span.line, span.column, diagnostic.message, diagnostic.help.as_deref().unwrap_or_default())
+        };
+        assert!(first("a: 1\nb: 2\na: 3\n").starts_with("3:1 `a` is there twice"));
+        assert!(first("a: {{ x }}\n").contains("put it in quotes"), "{}", first("a: {{ x }}\n"));
+        assert!(first("a: *none\n").starts_with("1:4 there is no anchor `&none`"));
+        assert!(first("a: 1\n---\nb: 2\n").contains("second document"));
+        assert!(first("a:\n\tb: 1\n").contains("no tabs"), "{}", first("a:\n\tb: 1\n"));
+        assert!(first("a: \"x\nb: 1\n").starts_with(|c: char| c.is_ascii_digit()));
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused_at_once() {
+        let mut text = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+        for level in 1..12 {
+            let alias = format!("*a{}", level - 1);
+            text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias; 10].join(",")));
+        }
+        let (node, out) = tree(&text);
+        assert!(node.is_none() && out[0].message.contains("beyond all measure"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_have_a_place() {
+        assert_eq!(text_of(b"a: 1\nb: \xff\n".to_vec()), Err((2, 4)));
+        assert_eq!(text_of("ä".into()), Ok("ä".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic_and_places_lie_within(text in "[a-z:{}\\[\\]&*!|>'\"%#,\\- \n\t~<0-9\u{e4}]{0,80}") {
+            let (_, out) = tree(&text);
+            for span in out.iter().filter_map(|diagnostic| diagnostic.span) {
+                prop_assert!(span.start as usize <= text.len() && span.end as usize <= text.len());
+            }
+        }
+    }
+}
