@@ -29,6 +29,9 @@ pub mod diagnostic;
 pub mod kinds;
 pub mod lxd;
 pub mod model;
-
-
+pub mod plan;
+pub mod secrets;
+pub mod site;
+pub mod template;
+pub mod live;
 pub mod tree;

@@ -280,8 +280,6 @@ pub struct Common {
     pub external: bool,
     /// `protect: true`.
     pub protect: bool,
-    /// `depends_on:`.
-    pub depends_on: Vec<Spanned<Address>>,
 }
 
 /// What a kind needs while it reads an object.
@@ -303,8 +301,6 @@ pub trait Names {
     /// The object of a section that `text` names: by its key, else by its name in that project.
     /// Gives its address and LXD's name.
     fn find(&self, section: &str, text: &str, project: &str) -> Option<(Address, String)>;
-    /// The keys of a section.
-    fn keys(&self, section: &str) -> Vec<String>;
 }
 
 impl Decode<'_> {

@@ -1,0 +1,69 @@
+//! Where secret values come from.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A secret's source, as `secrets:` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An environment variable.
+    Env(String),
+    /// A file.
+    File(PathBuf),
+    /// What a command prints.
+    Command(Vec<String>),
+}
+
+impl Source {
+    /// Reads the secret; one newline at the end is not part of it.
+    ///
+    /// # Errors
+    /// Why it cannot be had; never with the text of it.
+    pub fn read(&self) -> Result<String, String> {
+        let text = match self {
+            Source::Env(name) => {
+                std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(format!("the environment variable {name} is not set"))?
+            }
+            Source::File(path) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
+            Source::Command(words) => run(words)?,
+        };
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+    }
+}
+
+fn run(words: &[String]) -> Result<String, String> {
+    let Some((program, arguments)) = words.split_first() else { return Err("an empty command".into()) };
+    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    if !output.status.success() {
+        // What a password manager writes to stderr is about the secret and not the secret.
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{program}: {}: {}", output.status, complaint.trim()));
+    }
+    String::from_utf8(output.stdout).map_err(|_| format!("{program} printed something that is no text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(words: &[&str]) -> Result<String, String> {
+        Source::Command(words.iter().map(|word| (*word).to_owned()).collect()).read()
+    }
+
+    #[test]
+    fn the_newline_at_the_end_is_not_part_of_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "two\nlines\n").unwrap();
+        assert_eq!(Source::File(file.path().into()).read(), Ok("two\nlines".into()));
+        assert_eq!(command(&["printf", "%s\\n", "x"]), Ok("x".into()));
+    }
+
+    #[test]
+    fn failures_say_why() {
+        assert!(Source::Env("LXDEPLOY_NO_SUCH_VARIABLE".into()).read().unwrap_err().contains("is not set"));
+        assert!(Source::File("/no/such/file".into()).read().unwrap_err().contains("No such file"));
+        assert!(command(&["sh", "-c", "echo locked >&2; exit 3"]).unwrap_err().contains("locked"));
+        assert!(command(&["/no/such/program"]).unwrap_err().contains("/no/such/program"));
+    }
+}

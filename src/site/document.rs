@@ -1,0 +1,202 @@
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::files::Files;
+use super::scope::Scope;
+use super::{Options, Site};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::kinds;
+use crate::model::Span;
+use crate::tree::{Node, Spanned, Value};
+
+/// The format that this lxdeploy reads.
+const FORMAT: i64 = 1;
+
+/// What a later lxdeploy will read, and this one must not pass over.
+const RESERVED: &[&str] = &["roles", "groups", "playbooks", "roles_path", "outputs", "network_forwards", "network_zones", "snapshots", "ttl"];
+
+const COMMON: &[&str] = &["format", "extends", "project", "inputs", "vars", "vars_files", "secrets"];
+const OF_SITES: &[&str] = &["site", "remote", "server_fingerprint"];
+const OF_PLATFORMS: &[&str] = &["platform", "release"];
+
+/// One file of the chain.
+pub struct Document {
+    /// Its whole tree.
+    pub root: Rc<Node>,
+    /// Its path.
+    pub path: PathBuf,
+}
+
+/// A site file and the platforms that it extends, the site first.
+pub struct Chain {
+    /// At least one.
+    pub documents: Vec<Document>,
+}
+
+impl Chain {
+    /// The site's own file.
+    pub fn site(&self) -> &Document {
+        &self.documents[0]
+    }
+
+    /// The platforms, the nearest first.
+    pub fn platforms(&self) -> &[Document] {
+        &self.documents[1..]
+    }
+}
+
+/// Reads a site file and what it extends.
+pub fn chain(path: &Path, files: &Files, out: &mut Vec<Diagnostic>) -> Option<Chain> {
+    let root = files.read(path, None, out)?;
+    if !is_map(&root, out) {
+        return None;
+    }
+    check_keys(&root, true, out);
+    let mut documents = vec![Document { root, path: path.to_owned() }];
+    let mut seen = vec![identity(path)];
+    loop {
+        let last = &documents[documents.len() - 1];
+        let Some(node) = last.root.get("extends") else { break };
+        let Some(text) = node.as_str() else {
+            out.push(Diagnostic::error(node.span, "`extends` is the path of one platform file").help("for example ../platform/standard.yaml"));
+            return None;
+        };
+        let next = files.directory(node.span.file).join(text);
+        if seen.contains(&identity(&next)) {
+            let names: Vec<String> = documents.iter().map(|document| document.path.display().to_string()).chain([next.display().to_string()]).collect();
+            out.push(
+                Diagnostic::error(node.span, format!("these files extend each other: {}", names.join(" → ")))
+                    .help("let one of them stand alone"),
+            );
+            return None;
+        }
+        let root = files.read(&next, Some(node.span), out)?;
+        if !is_map(&root, out) {
+            return None;
+        }
+        if root.get("site").is_some() && root.get("platform").is_none() {
+            out.push(Diagnostic::error(node.span, format!("{} is a site, and only platforms are extended", next.display())).help("a platform file has `platform: NAME` in place of `site:`"));
+            return None;
+        }
+        check_keys(&root, false, out);
+        seen.push(identity(&next));
+        documents.push(Document { root, path: next });
+    }
+    Some(Chain { documents })
+}
+
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn is_map(root: &Rc<Node>, out: &mut Vec<Diagnostic>) -> bool {
+    if matches!(root.value, Value::Map(_)) {
+        return true;
+    }
+    out.push(Diagnostic::error(root.span, format!("a site file is a map, and this is {}", root.kind_name())).help("it starts with `site: NAME`"));
+    false
+}
+
+fn check_keys(root: &Rc<Node>, is_site: bool, out: &mut Vec<Diagnostic>) {
+    let version = root.get("format").map(|node| (node, node.to_json()));
+    match version {
+        None => {}
+        Some((_, json)) if json.as_i64() == Some(FORMAT) => {}
+        Some((node, json)) if json.as_i64().is_some_and(|version| version > FORMAT) => out.push(
+            Diagnostic::error(node.span, format!("this file has format {json}, and this lxdeploy reads format {FORMAT}"))
+                .help("a newer lxdeploy is needed"),
+        ),
+        Some((node, _)) => out.push(Diagnostic::error(node.span, "`format` is a whole number").help("write `format: 1`, or take it away")),
+    }
+    let own: Vec<&str> = if is_site { OF_SITES.to_vec() } else { OF_PLATFORMS.to_vec() };
+    let sections: Vec<&str> = kinds::all().iter().map(|kind| kind.section()).collect();
+    for (key, _) in root.entries() {
+        let name = key.text.as_str();
+        if COMMON.contains(&name) || own.contains(&name) || sections.contains(&name) {
+            continue;
+        }
+        if RESERVED.contains(&name) {
+            out.push(reserved(name, key.span));
+        } else if is_site && name == "platform" {
+            let message = "this is a platform file, and a site file is wanted";
+            out.push(Diagnostic::error(key.span, message).help("write a site file with `site: NAME` and `extends:` this one"));
+        } else if OF_SITES.contains(&name) {
+            out.push(Diagnostic::error(key.span, format!("a platform has no `{name}`")).help("it belongs into the site file"));
+        } else {
+            let known = COMMON.iter().chain(&own).chain(&sections).copied();
+            let diagnostic = Diagnostic::error(key.span, format!("there is no section `{name}`"));
+            out.push(match nearest(name, known) {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None => diagnostic.help(format!("sections are {}", sections.join(", "))),
+            });
+        }
+    }
+    if !is_site && root.get("platform").is_none() {
+        out.push(Diagnostic::error(root.span, "a platform file has `platform: NAME`").help("add it at the top"));
+    }
+    if is_site && root.get("site").is_none() && root.get("platform").is_none() {
+        out.push(Diagnostic::error(root.span, "`site` is missing").help("add `site: NAME`: the owner stamped on every object"));
+    }
+}
+
+/// The error of what a later lxdeploy will read.
+pub fn reserved(name: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(span, format!("`{name}` is reserved and does not exist yet in lxdeploy {}", env!("CARGO_PKG_VERSION")))
+        .help("take it away until a later lxdeploy brings it")
+}
+
+/// True for a key that a later lxdeploy will read inside an object.
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+/// What the files say of the site itself.
+pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec<Diagnostic>) -> Site {
+    let site = &chain.site().root;
+    let text = |root: &Rc<Node>, key: &str, out: &mut Vec<Diagnostic>| -> Option<Spanned<String>> {
+        let node = scope.render(root.get(key)?, None, out)?;
+        match node.as_str() {
+            Some(text) => Some(Spanned { value: text.to_owned(), span: node.span, sensitive: node.sensitive }),
+            None => {
+                out.push(Diagnostic::error(node.span, format!("`{key}` is text, and this is {}", node.kind_name())).help("write a name here"));
+                None
+            }
+        }
+    };
+    let name = text(site, "site", out);
+    if let Some(name) = &name {
+        check_name(name, out);
+    }
+    let project = std::iter::once(site).chain(chain.platforms().iter().map(|document| &document.root)).find_map(|root| text(root, "project", out));
+    let fingerprint = text(site, "server_fingerprint", out).map(|mut fingerprint| {
+        fingerprint.value = fingerprint.value.replace(':', "").to_ascii_lowercase();
+        if fingerprint.value.len() != 64 || !fingerprint.value.chars().all(|c| c.is_ascii_hexdigit()) {
+            out.push(
+                Diagnostic::error(fingerprint.span, "a fingerprint is the SHA-256 of a certificate: 64 hex digits")
+                    .help("`lxc info` shows it as certificate_fingerprint"),
+            );
+        }
+        fingerprint
+    });
+    let platform = chain.platforms().first().and_then(|document| {
+        Some((text(&document.root, "platform", out)?.value, text(&document.root, "release", out).map(|release| release.value)))
+    });
+    Site {
+        name: name.map(|name| name.value).unwrap_or_default(),
+        remote: text(site, "remote", out),
+        server_fingerprint: fingerprint,
+        project: options.project.clone().or(project.map(|project| project.value)).unwrap_or_else(|| "default".into()),
+        platform,
+        ..Site::default()
+    }
+}
+
+fn check_name(name: &Spanned<String>, out: &mut Vec<Diagnostic>) {
+    let length = name.value.chars().count();
+    let help = "a site's name has 2 to 32 characters of a-z, 0-9 and `-`";
+    if let Some(bad) = name.value.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')) {
+        out.push(Diagnostic::error(name.span, format!("a site's name holds no {bad:?}")).help(help));
+    } else if !(2..=32).contains(&length) {
+        out.push(Diagnostic::error(name.span, format!("this site's name has {length} characters")).help(help));
+    }
+}

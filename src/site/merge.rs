@@ -1,0 +1,117 @@
+//! A platform under a site: maps by key; scalars and lists replace; `null` takes out what was inherited.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::document::Chain;
+use crate::diagnostic::Diagnostic;
+use crate::kinds;
+use crate::model::Span;
+use crate::tree::{Node, Value};
+
+/// The merged sections by name, and what the site sets otherwise than its platforms.
+pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (BTreeMap<&'static str, Rc<Node>>, Vec<(String, Span)>) {
+    let mut sections = BTreeMap::new();
+    let mut deviations = vec![];
+    for kind in kinds::all() {
+        let mut merged: Option<Rc<Node>> = None;
+        for (depth, document) in chain.documents.iter().enumerate().rev() {
+            let Some(node) = document.root.get(kind.section()) else { continue };
+            if !matches!(node.value, Value::Map(_)) && !node.is_null() {
+                let message = format!("`{}` is a map of names, and this is {}", kind.section(), node.kind_name());
+                out.push(Diagnostic::error(node.span, message).help(format!("write `NAME: {{…}}` under `{}:`", kind.section())));
+                continue;
+            }
+            if depth == 0
+                && let Some(base) = &merged
+            {
+                deviate(kind.section(), base, node, &mut deviations);
+            }
+            merged = Some(match merged {
+                Some(base) if !node.is_null() => merge(&base, node),
+                Some(base) => base,
+                None => node.clone(),
+            });
+        }
+        if let Some(node) = merged {
+            sections.insert(kind.section(), node);
+        }
+    }
+    (sections, deviations)
+}
+
+/// Lays `over` over `base`.
+pub fn merge(base: &Rc<Node>, over: &Rc<Node>) -> Rc<Node> {
+    let (Value::Map(old), Value::Map(new)) = (&base.value, &over.value) else { return over.clone() };
+    let mut entries = vec![];
+    for (key, value) in old {
+        match over.get(&key.text) {
+            None => entries.push((key.clone(), value.clone())),
+            Some(node) if node.is_null() => {}
+            Some(node) => entries.push((key.clone(), merge(value, node))),
+        }
+    }
+    for (key, value) in new {
+        if base.get(&key.text).is_none() {
+            entries.push((key.clone(), value.clone()));
+        }
+    }
+    Rc::new(Node { span: over.span, value: Value::Map(entries), sensitive: base.sensitive || over.sensitive })
+}
+
+fn deviate(path: &str, base: &Rc<Node>, over: &Rc<Node>, out: &mut Vec<(String, Span)>) {
+    for (key, value) in over.entries() {
+        let Some(old) = base.get(&key.text) else { continue };
+        let path = format!("{path}.{}", key.text);
+        if matches!((&old.value, &value.value), (Value::Map(_), Value::Map(_))) {
+            deviate(&path, old, value, out);
+        } else if old.to_json() != value.to_json() {
+            out.push((path, key.span));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn node(json: &Json) -> Rc<Node> {
+        Node::from_json(json, Span::default(), false)
+    }
+
+    fn merged(base: &Json, over: &Json) -> Json {
+        merge(&node(base), &node(over)).to_json()
+    }
+
+    #[test]
+    fn maps_by_key_lists_whole_null_takes_out() {
+        assert_eq!(
+            merged(&json!({"a": {"x": 1, "y": [1, 2]}, "b": 1}), &json!({"a": {"y": [3], "z": null}, "b": null, "c": 2})),
+            json!({"a": {"x": 1, "y": [3], "z": null}, "c": 2})
+        );
+    }
+
+    fn tree() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![(0..3i64).prop_map(|n| json!(n)), Just(json!([1, 2])), Just(json!("x"))];
+        leaf.prop_recursive(3, 16, 3, |inner| {
+            prop::collection::btree_map("[a-c]", inner, 0..3).prop_map(|map| Json::Object(map.into_iter().collect()))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn merging_twice_is_merging_once(base in tree(), over in tree()) {
+            let once = merged(&base, &over);
+            prop_assert_eq!(merged(&once, &over), once);
+        }
+
+        #[test]
+        fn three_layers_merge_in_any_grouping(a in tree(), b in tree(), c in tree()) {
+            prop_assume!(a.is_object() && b.is_object() && c.is_object());
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+        }
+    }
+}

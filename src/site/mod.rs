@@ -1,0 +1,118 @@
+//! Site, platform and variable files: found, read, merged, rendered and validated, every error at once.
+//!
+//! ```text
+//! files ─► documents ─► merged sections ─┐
+//!              │                         ├─► rendered objects ─► kinds decode ─► Site
+//!              └► variables, inputs ─────┘
+//! ```
+
+mod checks;
+mod document;
+mod expand;
+mod files;
+pub mod graph;
+mod inputs;
+mod merge;
+mod names;
+mod scope;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::diagnostic::Diagnostic;
+use crate::kinds::Object;
+use crate::model::{Address, Masker, Sources, Span};
+use crate::tree::Spanned;
+
+/// What the command line adds to the files.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--var k=v`, v read as YAML.
+    pub vars: Vec<(String, String)>,
+    /// `--vars-file`.
+    pub vars_files: Vec<PathBuf>,
+    /// `--project`, before what the file says.
+    pub project: Option<String>,
+    /// Whether secrets are read.
+    pub secrets: SecretMode,
+}
+
+/// Whether secrets are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretMode {
+    /// Read when they are used.
+    #[default]
+    Read,
+    /// Stood in for by a text: no command is run, no secret needed.
+    Placeholder,
+}
+
+/// A site as it is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// The owner stamped on every object.
+    pub name: String,
+    /// `remote:`.
+    pub remote: Option<Spanned<String>>,
+    /// `server_fingerprint:`, hex without colons, in lower case.
+    pub server_fingerprint: Option<Spanned<String>>,
+    /// Where objects live unless they name another project.
+    pub project: String,
+    /// The platform that it extends, and its release.
+    pub platform: Option<(String, Option<String>)>,
+    /// The wanted objects, in the order of the kinds and then of the files.
+    pub objects: Vec<Object>,
+    /// What a `count` or `for_each` became.
+    pub groups: BTreeMap<Address, Vec<Address>>,
+    /// What the site sets otherwise than its platform, beyond the inputs.
+    pub deviations: Vec<(String, Span)>,
+}
+
+/// What came of loading: the site where nothing is wrong, and everything that was found.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// `None` if there is an error.
+    pub site: Option<Site>,
+    /// The files, for excerpts.
+    pub sources: Sources,
+    /// Errors and warnings.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts of the secrets that were read.
+    pub masker: Masker,
+}
+
+/// Loads a site file and everything that it names.
+pub fn load(path: &Path, options: &Options) -> Loaded {
+    let files = Rc::new(files::Files::default());
+    let mut diagnostics = vec![];
+    let (site, masker) = match document::chain(path, &files, &mut diagnostics) {
+        Some(chain) => assemble(&chain, options, &files, &mut diagnostics),
+        None => (None, Masker::default()),
+    };
+    let has_errors = diagnostics.iter().any(Diagnostic::is_error);
+    Loaded { site: site.filter(|_| !has_errors), sources: files.take_sources(), diagnostics, masker }
+}
+
+fn assemble(
+    chain: &document::Chain,
+    options: &Options,
+    files: &Rc<files::Files>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Option<Site>, Masker) {
+    let (sections, deviations) = merge::sections(chain, diagnostics);
+    let scope = variables::scope(chain, options, files, diagnostics);
+    let mut site = document::header(chain, options, &scope, diagnostics);
+    site.deviations = deviations;
+    let pending = expand::expand(&sections, &site.project, &scope, diagnostics);
+    site.groups.clone_from(&pending.groups);
+    site.objects = names::decode(pending, files, diagnostics);
+    checks::check(&site, diagnostics);
+    let (found, masker) = scope.take();
+    diagnostics.extend(found);
+    (Some(site), masker)
+}

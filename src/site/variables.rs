@@ -1,0 +1,112 @@
+//! Variables, weakest first: the platform's vars and files, inputs, the site's vars and files, `--vars-file`,
+//! `--var`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use serde::Deserialize;
+
+use super::document::{Chain, Document, reserved};
+use super::files::Files;
+use super::scope::Scope;
+use super::{Options, inputs};
+use crate::diagnostic::Diagnostic;
+use crate::model::Span;
+use crate::secrets::Source;
+use crate::tree::{self, Node, Spanned, Text, Value};
+
+/// Everything that templates can see.
+pub fn scope(chain: &Chain, options: &Options, files: &Rc<Files>, out: &mut Vec<Diagnostic>) -> Rc<Scope> {
+    let scope = Rc::new(Scope::new(files.clone(), secrets(chain, files, out), options.secrets));
+    for platform in chain.platforms().iter().rev() {
+        variables(platform, &scope, files, out);
+    }
+    inputs::bind(chain, &scope, out);
+    variables(chain.site(), &scope, files, out);
+    for path in &options.vars_files {
+        if let Some(root) = files.read(path, None, out) {
+            set_all(&root, "a vars file", &scope, out);
+        }
+    }
+    for (name, text) in &options.vars {
+        if let Some(node) = files.parse(format!("--var {name}"), text.clone(), out) {
+            // An empty text parses as an empty map; `--var x=` means an empty text.
+            let node = if text.trim().is_empty() { Node::from_json(&"".into(), node.span, false) } else { node };
+            scope.set(name, node, false);
+        }
+    }
+    scope
+}
+
+fn variables(document: &Document, scope: &Scope, files: &Files, out: &mut Vec<Diagnostic>) {
+    if let Some(vars) = document.root.get("vars") {
+        set_all(vars, "`vars`", scope, out);
+    }
+    let Some(list) = document.root.get("vars_files") else { return };
+    let Some(paths) = tree::decode::<Vec<Spanned<String>>>(list, &[], out) else { return };
+    for path in paths {
+        let full = files.directory(path.span.file).join(Path::new(&path.value));
+        if let Some(root) = files.read(&full, Some(path.span), out) {
+            set_all(&root, "a vars file", scope, out);
+        }
+    }
+}
+
+fn set_all(node: &Rc<Node>, what: &str, scope: &Scope, out: &mut Vec<Diagnostic>) {
+    if !matches!(node.value, Value::Map(_)) && !node.is_null() {
+        out.push(Diagnostic::error(node.span, format!("{what} is a map, and this is {}", node.kind_name())).help("write NAME: VALUE"));
+    }
+    for (key, value) in node.entries() {
+        let is_name = key.text.chars().all(|c| c.is_alphanumeric() || c == '_') && !key.text.starts_with(|c: char| c.is_ascii_digit());
+        if !is_name || key.text.is_empty() {
+            out.push(
+                Diagnostic::error(key.span, format!("`{}` is no name for a variable", key.text))
+                    .help("names are made of letters, digits and `_`, and do not start with a digit"),
+            );
+            continue;
+        }
+        scope.set(&key.text, value.clone(), false);
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretBody {
+    env: Option<Spanned<String>>,
+    file: Option<Spanned<String>>,
+    command: Option<Spanned<Vec<Text>>>,
+}
+
+fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<String, (Source, Span)> {
+    let mut secrets = HashMap::new();
+    for document in chain.documents.iter().rev() {
+        let Some(node) = document.root.get("secrets") else { continue };
+        if !matches!(node.value, Value::Map(_)) && !node.is_null() {
+            out.push(Diagnostic::error(node.span, format!("`secrets` is a map, and this is {}", node.kind_name())).help("write NAME: {env: VARIABLE}"));
+        }
+        for (key, node) in node.entries() {
+            if let Some((generate, _)) = node.entries().iter().find(|(key, _)| key.text == "generate") {
+                out.push(reserved("generate", generate.span));
+                continue;
+            }
+            let Some(body) = tree::decode::<SecretBody>(node, &[], out) else { continue };
+            let source = match (body.env, body.file, body.command) {
+                (Some(name), None, None) => Source::Env(name.value),
+                (None, Some(path), None) => Source::File(files.directory(path.span.file).join(path.value)),
+                (None, None, Some(words)) if !words.value.is_empty() => {
+                    Source::Command(words.value.into_iter().map(|word| word.0).collect())
+                }
+                _ => {
+                    out.push(
+                        Diagnostic::error(key.span, format!("the secret `{}` has not exactly one source", key.text))
+                            .help("write {env: VARIABLE}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"),
+                    );
+                    continue;
+                }
+            };
+            secrets.insert(key.text.clone(), (source, key.span));
+        }
+    }
+    secrets
+}
