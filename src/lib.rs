@@ -25,11 +25,14 @@
 //! - [`report`]: terminal, JSON, progress; the only room that prints
 //! - [`cli`]: one file per command; the only wiring
 
+pub mod apply;
 pub mod diagnostic;
+pub mod guest;
 pub mod kinds;
 pub mod lxd;
 pub mod model;
 pub mod plan;
+pub mod report;
 pub mod secrets;
 pub mod site;
 pub mod template;

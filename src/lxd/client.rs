@@ -125,6 +125,34 @@ impl Client {
         }
     }
 
+    /// Reads a log or a command's recorded output: raw text, no envelope. `path` is as LXD gave it.
+    ///
+    /// # Errors
+    /// The server's refusal, or a broken connection.
+    pub async fn text(&self, path: &str, project: &str) -> Result<String, Error> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let url = format!("{}{path}?project={}", self.base, super::escape(project));
+        let response = self.http.get(url).send().await.map_err(|error| self.broken(&error))?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        if status.is_success() {
+            return Ok(String::from_utf8_lossy(&bytes).into_owned());
+        }
+        match serde_json::from_slice::<Envelope<Value>>(&bytes) {
+            Ok(envelope) => Err(refusal(&envelope, status.as_u16())),
+            Err(_) => Err(Error::Protocol(format!("GET {path}: {status}"))),
+        }
+    }
+
+    /// Removes what [`Client::text`] read.
+    ///
+    /// # Errors
+    /// As [`Client::text`].
+    pub async fn remove(&self, path: &str, project: &str) -> Result<(), Error> {
+        let call = Call { path: path.to_owned(), ..Call::delete(&[]) };
+        self.run(&call.project(project), None).await.map(drop)
+    }
+
     /// Waits for an operation at the server. LXD forgets it 5 s after its end.
     async fn wait(&self, operation: &str) -> Result<Value, Error> {
         let id = operation.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();

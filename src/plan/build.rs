@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::diff::{Diff, compare};
 use super::ownership::{Owner, owner, stamp_id};
 use super::{Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, images, order, overlay, prune, select};
-use crate::kinds::{Object, Power, Raw, Record, Stamp, body, by_section, image};
+use crate::kinds::{Object, Raw, Record, Stamp, by_section, image};
 use crate::live::Snapshot;
 use crate::model::{Address, Id, Path};
 use crate::site::Site;
@@ -217,8 +217,14 @@ impl<'a> Builder<'a> {
         }
         let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
         let change = self.change(object, &id, Action::Create, "absent", "not there yet".into());
-        let work = self.work(object, None, &id, &record, true);
+        let work = Work { image: self.image_now(object, objects), ..self.work(object, None, &id, &record, true) };
         self.push(Change { diff: created(object), ..change }, work);
+    }
+
+    /// The fingerprint that the instance's image stands for at the target.
+    fn image_now(&self, object: &Object, objects: &Objects<'_>) -> Option<String> {
+        let (image, _, _) = object.lifecycle.as_ref()?.image.as_ref()?;
+        images::resolve(image, object, objects, self.site, self.snapshot)
     }
 
     /// The live instance that is to be renamed into this one.
@@ -244,7 +250,11 @@ impl<'a> Builder<'a> {
         let Some(record) = self.ownership(object, &id, live) else { return };
         let mut diff = compare(object.kind, &object.fields, live, record.as_ref());
         self.compare_image(object, live, record.as_ref(), objects, &mut diff);
+        let image = self.image_now(object, objects);
         self.settle(object, id, live, record, diff);
+        if let Some(work) = self.plan.work.last_mut().filter(|work| work.object.as_ref().is_some_and(|o| o.address == object.address)) {
+            work.image = image;
+        }
     }
 
     /// The record of an object that we may write, `None` inside where it is to be adopted; else a refusal.
@@ -479,6 +489,7 @@ impl<'a> Builder<'a> {
             writes,
             is_built_in: live.is_none() && object.kind.is_built_in(&object.name),
             restarts: false,
+            image: None,
         }
     }
 }

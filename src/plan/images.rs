@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::kinds::image::{self, Source};
 use crate::kinds::{ImageRef, Object, Raw, Stamp, by_section};
 use crate::live::Snapshot;
-use crate::model::{Address, Id};
+use crate::model::Id;
 
 use super::build::Objects;
 use super::ownership::stamp_id;

@@ -55,6 +55,8 @@ pub struct Work {
     pub is_built_in: bool,
     /// A profile's edit needs the instance to restart.
     pub restarts: bool,
+    /// The fingerprint of an instance's image, where the target has it already.
+    pub image: Option<String>,
 }
 
 /// What happens to one object.

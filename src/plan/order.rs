@@ -1,7 +1,7 @@
 //! The steps of a plan and what each must wait for.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Action, Effect, Plan, Step};
 use crate::kinds::{self, Object, Place, Power, Raw};
 use crate::live::Snapshot;
-use crate::model::{Address, Id, Path, StepId, Verb};
+use crate::model::{Address, Path, StepId, Verb};
 use crate::site::graph;
 
 /// Sorts the changes as they are shown, and lays out the steps.

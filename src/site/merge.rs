@@ -34,7 +34,7 @@ pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (BTreeMap<&'static 
             });
         }
         if let Some(node) = merged {
-            sections.insert(kind.section(), node);
+            sections.insert(kind.section(), inherited_nothing(&node, 0));
         }
     }
     (sections, deviations)
@@ -57,6 +57,14 @@ pub fn merge(base: &Rc<Node>, over: &Rc<Node>) -> Rc<Node> {
         }
     }
     Rc::new(Node { span: over.span, value: Value::Map(entries), sensitive: base.sensitive || over.sensitive })
+}
+
+/// A `null` that found nothing to take out is gone too; an object without a body stays.
+fn inherited_nothing(node: &Rc<Node>, depth: usize) -> Rc<Node> {
+    let Value::Map(entries) = &node.value else { return node.clone() };
+    let entries = entries.iter().filter(|(_, value)| depth == 0 || !value.is_null());
+    let entries = entries.map(|(key, value)| (key.clone(), inherited_nothing(value, depth + 1))).collect();
+    Rc::new(Node { value: Value::Map(entries), span: node.span, sensitive: node.sensitive })
 }
 
 fn deviate(path: &str, base: &Rc<Node>, over: &Rc<Node>, out: &mut Vec<(String, Span)>) {

@@ -1,0 +1,98 @@
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+
+use super::schedule::{Class, Limits, Schedule};
+use super::step::{self, Context};
+use crate::live::Snapshot;
+use crate::lxd::Client;
+use crate::model::{Event, Outcome, StepId, Verb};
+use crate::plan::Plan;
+
+/// What a run needs beside its plan.
+pub struct Run<'a> {
+    /// The server.
+    pub client: &'a Client,
+    /// What the plan was made of.
+    pub snapshot: &'a Snapshot,
+    /// Bounds of parallel work.
+    pub limits: Limits,
+    /// Instances that go are stopped by force at once.
+    pub force_stop: bool,
+}
+
+/// How often the user has asked to stop: once, no new step starts; twice, the run is left.
+pub type Interrupt = watch::Receiver<usize>;
+
+/// A thin driver: asks the schedule, runs steps, tells events. True if all steps are done.
+pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mut dyn FnMut(Event)) -> bool {
+    let started = Instant::now();
+    let classes = plan.steps.iter().map(|step| class_of(plan, step.id)).collect();
+    let mut schedule = Schedule::new(&plan.steps, classes, run.limits);
+    let (progress, mut told) = mpsc::unbounded_channel();
+    let context = Context::new(plan, run, progress);
+    let mut running = FuturesUnordered::new();
+    let mut since: HashMap<StepId, Instant> = HashMap::new();
+    let (mut done, mut failed) = (0, 0);
+    emit(Event::Started { steps: plan.steps.len() });
+    loop {
+        while let Some(id) = schedule.next() {
+            let step = &plan.steps[id.0];
+            since.insert(id, Instant::now());
+            emit(Event::StepStarted { step: id, address: step.address.clone(), verb: step.verb });
+            let context = &context;
+            running.push(async move { (id, step::run(context, id).await) });
+        }
+        if schedule.is_done() {
+            break;
+        }
+        tokio::select! {
+            Some((id, outcome)) = running.next() => {
+                while let Ok(event) = told.try_recv() {
+                    emit(event);
+                }
+                let is_done = outcome == Outcome::Done;
+                if is_done { done += 1 } else { failed += 1 }
+                let elapsed = since.get(&id).map(Instant::elapsed).unwrap_or_default();
+                emit(ended(plan, id, outcome, elapsed));
+                for blocked in schedule.finished(id, is_done) {
+                    emit(ended(plan, blocked, Outcome::Blocked { by: plan.steps[id.0].address.clone() }, Duration::ZERO));
+                }
+            }
+            Some(event) = told.recv() => emit(event),
+            Ok(()) = interrupt.changed() => {
+                schedule.interrupt();
+                emit(Event::Interrupted);
+                if *interrupt.borrow() > 1 {
+                    break;
+                }
+            }
+        }
+    }
+    for id in schedule.remaining() {
+        emit(ended(plan, id, Outcome::Cancelled, Duration::ZERO));
+    }
+    let not_tried = plan.steps.len() - done - failed;
+    emit(Event::Ended { done, failed, not_tried, elapsed: started.elapsed() });
+    done == plan.steps.len()
+}
+
+fn ended(plan: &Plan, id: StepId, outcome: Outcome, elapsed: Duration) -> Event {
+    let step = &plan.steps[id.0];
+    Event::StepEnded { step: id, address: step.address.clone(), verb: step.verb, outcome, elapsed }
+}
+
+/// What a step costs the server.
+fn class_of(plan: &Plan, id: StepId) -> Class {
+    let step = &plan.steps[id.0];
+    match (step.verb, step.address.section.as_str()) {
+        (Verb::Ready, _) => Class::Wait,
+        (Verb::Start | Verb::Stop | Verb::Restart | Verb::Rename, _) => Class::Power,
+        (Verb::Create, "instances" | "images") => Class::Unpack,
+        (_, "networks" | "storage_pools" | "network_acls" | "projects") => Class::Global,
+        _ => Class::Write,
+    }
+}

@@ -1,0 +1,7 @@
+//! From a plan to the server: the schedule decides, the driver runs, each step is one file's matter.
+
+mod driver;
+pub mod schedule;
+mod step;
+
+pub use driver::{Interrupt, Run, run};

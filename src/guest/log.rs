@@ -1,0 +1,47 @@
+use super::exec;
+use crate::lxd::Client;
+use crate::model::Id;
+
+/// So many lines help to understand a failure without hiding it.
+const LINES: usize = 15;
+
+/// The last lines that an instance has to say for itself: its journal or syslog, else its console, else LXD's
+/// own log about it. Best effort: without any the failure stands alone.
+pub async fn last_log_lines(client: &Client, id: &Id) -> Vec<String> {
+    let script = format!(
+        "journalctl -n {LINES} --no-pager -q 2>/dev/null || tail -n {LINES} /var/log/syslog 2>/dev/null || tail -n {LINES} /var/log/messages 2>/dev/null"
+    );
+    let command = ["sh".to_owned(), "-c".to_owned(), script];
+    let journal = exec::output(client, id, &command).await.unwrap_or_default();
+    if !journal.trim().is_empty() {
+        return tail(&journal);
+    }
+    let name = crate::lxd::escape(&id.name);
+    for path in [format!("/1.0/instances/{name}/console"), format!("/1.0/instances/{name}/logs/lxc.log")] {
+        if let Ok(text) = client.text(&path, &id.project).await
+            && !text.trim().is_empty()
+        {
+            return tail(&text);
+        }
+    }
+    vec![]
+}
+
+fn tail(text: &str) -> Vec<String> {
+    let clean = |line: &str| -> String { line.chars().filter(|c| !c.is_control() || *c == '\t').collect() };
+    let lines: Vec<String> = text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES)..].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_without_control_characters() {
+        let text: String = (0..30).map(|n| format!("line {n}\r\n\n")).collect();
+        let lines = tail(&text);
+        assert_eq!((lines.len(), lines[0].as_str(), lines[14].as_str()), (15, "line 15", "line 29"));
+        assert_eq!(tail("a\u{1b}[0m\n"), ["a[0m"]);
+    }
+}

@@ -1,0 +1,69 @@
+//! A plan for machines: format 1.0.
+
+use serde_json::{Value, json};
+
+use crate::plan::{Change, FieldDiff, Plan};
+
+/// What stands in a sensitive value's place.
+const MASK: &str = "(sensitive)";
+
+/// The document of `--format json`.
+pub fn plan(plan: &Plan) -> Value {
+    let summary = plan.summary();
+    json!({
+        "format_version": "1.0",
+        "site": plan.site,
+        "partial": plan.partial,
+        "summary": {
+            "create": summary.create,
+            "update": summary.update,
+            "replace": summary.replace,
+            "delete": summary.delete,
+            "rename": summary.rename,
+            "adopt": summary.adopt,
+            "unchanged": summary.unchanged,
+        },
+        "changes": plan.changes.iter().map(change).collect::<Vec<_>>(),
+        "refused": plan.refused.iter().map(|refusal| json!({
+            "address": refusal.address.as_ref().map(ToString::to_string),
+            "code": refusal.code,
+            "text": refusal.text,
+            "help": refusal.help,
+        })).collect::<Vec<_>>(),
+        "notes": plan.notes.iter().map(|note| json!({
+            "address": note.address.as_ref().map(ToString::to_string),
+            "code": note.code,
+            "text": note.text,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn change(change: &Change) -> Value {
+    json!({
+        "address": change.address.to_string(),
+        "kind": change.noun,
+        "name": change.id.name,
+        "project": change.id.project,
+        "action": change.action.as_str(),
+        "reason": {"code": change.reason.code, "text": change.reason.text},
+        "drift": change.drift,
+        "affects": change.affects,
+        "diff": change.diff.iter().map(field).collect::<Vec<_>>(),
+    })
+}
+
+fn field(field: &FieldDiff) -> Value {
+    let value = |value: &Option<Value>| match value {
+        Some(_) if field.sensitive => Value::String(MASK.into()),
+        other => other.clone().unwrap_or_default(),
+    };
+    json!({
+        "path": field.path.to_string(),
+        "before": value(&field.before),
+        "after": value(&field.after),
+        "sensitive": field.sensitive,
+        "effect": field.effect.as_str(),
+        "why": field.why,
+        "drift": field.drift,
+    })
+}

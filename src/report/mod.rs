@@ -1,0 +1,16 @@
+//! What people and machines are shown. The only room that prints; it reads plans and events and calls nothing.
+//!
+//! Results (a plan, a status, JSON) go to stdout; progress, prompts and complaints to stderr.
+
+pub mod diagnostics;
+pub mod events;
+pub mod json;
+mod progress;
+mod prompt;
+pub mod status;
+mod style;
+pub mod text;
+
+pub use progress::{JsonLines, Plain, Reporter, Terminal};
+pub use prompt::confirm;
+pub use style::Style;
