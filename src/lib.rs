@@ -26,6 +26,7 @@
 //! - [`cli`]: one file per command; the only wiring
 
 pub mod apply;
+pub mod cli;
 pub mod diagnostic;
 pub mod guest;
 pub mod kinds;

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `lxdeploy` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lxdeploy::cli::main()
+}

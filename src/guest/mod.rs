@@ -6,4 +6,4 @@ mod ready;
 
 pub use exec::exec;
 pub use log::last_log_lines;
-pub use ready::{NotReady, addresses, wait_ready};
+pub use ready::{NotReady, addresses, holds, wait_ready};

@@ -46,6 +46,17 @@ pub async fn wait_ready(client: &Client, id: &Id, checks: &[Check], total: Durat
     Ok(())
 }
 
+/// True if all checks hold now.
+pub async fn holds(client: &Client, id: &Id, checks: &[Check]) -> bool {
+    for check in checks {
+        let limit = check.timeout.unwrap_or(Duration::from_secs(1));
+        if inside(client, id, &check.condition, limit).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
 fn describe(condition: &Condition) -> String {
     match condition {
         Condition::Ipv4 => "ipv4".into(),

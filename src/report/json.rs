@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::model::Masker;
 use crate::plan::{Change, FieldDiff, Plan};
 
 /// What stands in a sensitive value's place.
@@ -36,6 +37,16 @@ pub fn plan(plan: &Plan) -> Value {
             "text": note.text,
         })).collect::<Vec<_>>(),
     })
+}
+
+/// The document with the text of every secret replaced, wherever it stands.
+pub fn masked(value: Value, masker: &Masker) -> Value {
+    match value {
+        Value::String(text) => masker.mask(&text).into(),
+        Value::Array(items) => items.into_iter().map(|item| masked(item, masker)).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, masked(value, masker))).collect(),
+        other => other,
+    }
 }
 
 fn change(change: &Change) -> Value {

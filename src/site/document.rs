@@ -185,6 +185,7 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
         name: name.map(|name| name.value).unwrap_or_default(),
         remote: text(site, "remote", out),
         server_fingerprint: fingerprint,
+        names_project: options.project.is_some() || project.is_some(),
         project: options.project.clone().or(project.map(|project| project.value)).unwrap_or_else(|| "default".into()),
         platform,
         ..Site::default()

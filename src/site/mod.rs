@@ -63,6 +63,8 @@ pub struct Site {
     pub server_fingerprint: Option<Spanned<String>>,
     /// Where objects live unless they name another project.
     pub project: String,
+    /// The file (or a flag) names that project.
+    pub names_project: bool,
     /// The platform that it extends, and its release.
     pub platform: Option<(String, Option<String>)>,
     /// The wanted objects, in the order of the kinds and then of the files.

@@ -1,0 +1,145 @@
+//! One file per command; the only wiring of the rooms.
+
+mod apply;
+mod common;
+mod destroy;
+mod logging;
+mod plan;
+mod remote;
+mod status;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::builder::BoolishValueParser;
+use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// Declarative provisioner for LXD: a site file in git becomes running containers.
+#[derive(Debug, Parser)]
+#[command(name = "lxdeploy", version, about, max_term_width = 100)]
+#[command(after_help = "Every flag can be set by a variable LXDEPLOY_FLAG (LXDEPLOY_REMOTE, LXDEPLOY_YES=1); an empty one counts as unset.\n\
+    Exit codes: 0 done, 1 error, 2 changes pending (plan --detailed-exitcode), 130 interrupted.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Commands,
+}
+
+/// Flags of every command.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// More of what happens, to stderr: -v, -vv (requests), -vvv
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// How logs are written
+    #[arg(long, global = true, value_enum, default_value_t = logging::Format::Text, env = "LXDEPLOY_LOG_FORMAT", hide_env = true)]
+    log_format: logging::Format,
+    /// Without colours (NO_COLOR says the same)
+    #[arg(long, global = true, env = "LXDEPLOY_NO_COLOR", hide_env = true, value_parser = BoolishValueParser::new())]
+    no_color: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Commands {
+    /// Check a site file; needs no server
+    Validate(validate::Args),
+    /// Show what an apply would do; changes nothing
+    Plan(plan::Args),
+    /// Make the server as the site says
+    Apply(apply::Args),
+    /// Remove everything that carries the site's stamp
+    Destroy(destroy::Args),
+    /// Show each instance of the site: state, addresses, ready, in step or not
+    Status(status::Args),
+    /// Servers by name
+    Remote(remote::Args),
+}
+
+/// What a command ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0.
+    Done,
+    /// 1: an error, told already.
+    Failed,
+    /// 2: changes are pending (`plan --detailed-exitcode`).
+    Pending,
+    /// 130: Ctrl-C.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Pending => 2,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    let matches = match without_empty_variables(Cli::command()).try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Usage errors are errors like any other: 1, and 2 stays for pending changes.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(1);
+        }
+    };
+    logging::start(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let exit = runtime.block_on(dispatch(cli));
+    // A wait that was left must not hold the process.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+async fn dispatch(cli: Cli) -> Exit {
+    let global = &cli.global;
+    let command = async {
+        match cli.command {
+            Commands::Validate(args) => validate::run(&args, global),
+            Commands::Plan(args) => plan::run(&args, global).await,
+            Commands::Apply(args) => return apply::run(&args, global).await,
+            Commands::Destroy(args) => return destroy::run(&args, global).await,
+            Commands::Status(args) => status::run(&args, global).await,
+            Commands::Remote(args) => remote::run(&args, global).await,
+        }
+    };
+    command.await
+}
+
+/// An empty variable counts as unset, also where the flag takes no empty value.
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_empty_variables))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+}
