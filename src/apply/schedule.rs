@@ -42,7 +42,14 @@ impl Default for Limits {
     /// Measured with a dir pool on two cores: unpacking is fastest with 4 at once (beyond, the disk's cache
     /// suffers), starting gains up to 16, and both overlap. `tests/bench/` has the script.
     fn default() -> Self {
-        Limits { unpack: 4, power: 16, write: 8, global: 1, wait: 1000, total: 24 }
+        Limits {
+            unpack: 4,
+            power: 16,
+            write: 8,
+            global: 1,
+            wait: 1000,
+            total: 24,
+        }
     }
 }
 
@@ -50,7 +57,14 @@ impl Limits {
     /// `--parallel N`: so many steps of any kind.
     pub fn of(parallel: usize) -> Self {
         let n = parallel.max(1);
-        Limits { unpack: n, power: n, write: n, global: 1, total: n, ..Limits::default() }
+        Limits {
+            unpack: n,
+            power: n,
+            write: n,
+            global: 1,
+            total: n,
+            ..Limits::default()
+        }
     }
 
     fn of_class(&self, class: Class) -> usize {
@@ -93,7 +107,11 @@ impl Schedule {
         }
         let mut depth = vec![0; steps.len()];
         for index in (0..steps.len()).rev() {
-            depth[index] = dependents[index].iter().map(|after| depth[*after] + 1).max().unwrap_or(0);
+            depth[index] = dependents[index]
+                .iter()
+                .map(|after| depth[*after] + 1)
+                .max()
+                .unwrap_or(0);
         }
         let waiting: Vec<usize> = steps.iter().map(|step| step.waits_for.len()).collect();
         let mut schedule = Schedule {
@@ -117,12 +135,13 @@ impl Schedule {
 
     fn offer(&mut self, index: usize) {
         if self.waiting[index] == 0 && !self.ended[index] {
-            self.ready.insert((self.classes[index], Reverse(self.depth[index]), index));
+            self.ready
+                .insert((self.classes[index], Reverse(self.depth[index]), index));
         }
     }
 
     /// A step that may start now; it counts as running.
-    pub fn next(&mut self) -> Option<StepId> {
+    pub fn start_next(&mut self) -> Option<StepId> {
         if self.is_interrupted {
             return None;
         }
@@ -133,8 +152,12 @@ impl Schedule {
             if of_class >= self.limits.of_class(class) || (class != Class::Wait && working >= self.limits.total) {
                 continue;
             }
-            let candidates = self.ready.range((class, Reverse(usize::MAX), 0)..=(class, Reverse(0), usize::MAX));
-            let free = candidates.copied().find(|(_, _, index)| !self.busy.contains(&self.addresses[*index]));
+            let candidates = self
+                .ready
+                .range((class, Reverse(usize::MAX), 0)..=(class, Reverse(0), usize::MAX));
+            let free = candidates
+                .copied()
+                .find(|(_, _, index)| !self.busy.contains(&self.addresses[*index]));
             if let Some(entry) = free {
                 self.ready.remove(&entry);
                 self.running.insert(entry.2, class);
@@ -183,7 +206,10 @@ impl Schedule {
 
     /// Steps that have not ended: after an interruption those that were not tried.
     pub fn remaining(&self) -> Vec<StepId> {
-        (0..self.ended.len()).filter(|index| !self.ended[*index] && !self.running.contains_key(index)).map(StepId).collect()
+        (0..self.ended.len())
+            .filter(|index| !self.ended[*index] && !self.running.contains_key(index))
+            .map(StepId)
+            .collect()
     }
 }
 
@@ -196,15 +222,38 @@ mod tests {
 
     /// Steps whose dependencies are earlier steps, and the class of each.
     fn plan() -> impl Strategy<Value = (Vec<Step>, Vec<Class>)> {
-        let class = prop_oneof![Just(Class::Unpack), Just(Class::Power), Just(Class::Write), Just(Class::Global), Just(Class::Wait)];
-        prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..12usize, class), 0..40).prop_map(|raw| {
+        let class = prop_oneof![
+            Just(Class::Unpack),
+            Just(Class::Power),
+            Just(Class::Write),
+            Just(Class::Global),
+            Just(Class::Wait)
+        ];
+        prop::collection::vec(
+            (
+                prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+                0..12usize,
+                class,
+            ),
+            0..40,
+        )
+        .prop_map(|raw| {
             let steps = raw.iter().enumerate().map(|(index, (before, address, _))| {
-                let mut waits_for: Vec<StepId> =
-                    before.iter().filter(|_| index > 0).map(|before| StepId(before.index(index))).collect();
+                let mut waits_for: Vec<StepId> = before
+                    .iter()
+                    .filter(|_| index > 0)
+                    .map(|before| StepId(before.index(index)))
+                    .collect();
                 waits_for.sort_unstable();
                 waits_for.dedup();
                 let address = Address::new("instances", format!("i{address}"));
-                Step { id: StepId(index), address, verb: Verb::Update, change: 0, waits_for }
+                Step {
+                    id: StepId(index),
+                    address,
+                    verb: Verb::Update,
+                    change: 0,
+                    waits_for,
+                }
             });
             (steps.collect(), raw.iter().map(|(_, _, class)| *class).collect())
         })
@@ -213,7 +262,11 @@ mod tests {
     fn dependents_of(steps: &[Step], failed: &HashSet<usize>) -> HashSet<usize> {
         let mut blocked = HashSet::new();
         for step in steps {
-            if step.waits_for.iter().any(|before| failed.contains(&before.0) || blocked.contains(&before.0)) {
+            if step
+                .waits_for
+                .iter()
+                .any(|before| failed.contains(&before.0) || blocked.contains(&before.0))
+            {
                 blocked.insert(step.id.0);
             }
         }
@@ -233,7 +286,7 @@ mod tests {
             let (mut running, mut done, mut failed, mut blocked) = (vec![], HashSet::new(), HashSet::new(), HashSet::new());
             let mut pick = order;
             loop {
-                while let Some(step) = schedule.next() {
+                while let Some(step) = schedule.start_next() {
                     prop_assert!(steps[step.0].waits_for.iter().all(|before| done.contains(&before.0)));
                     prop_assert!(running.iter().all(|other: &StepId| steps[other.0].address != steps[step.0].address));
                     running.push(step);
@@ -258,11 +311,11 @@ mod tests {
         #[test]
         fn nothing_starts_after_an_interruption((steps, classes) in plan(), before in 0..5usize) {
             let mut schedule = Schedule::new(&steps, classes, Limits::default());
-            let started: Vec<StepId> = std::iter::from_fn(|| schedule.next()).take(before).collect();
+            let started: Vec<StepId> = std::iter::from_fn(|| schedule.start_next()).take(before).collect();
             schedule.interrupt();
             for step in &started {
                 schedule.finished(*step, true);
-                prop_assert_eq!(schedule.next(), None);
+                prop_assert_eq!(schedule.start_next(), None);
             }
             prop_assert!(schedule.is_done());
             prop_assert_eq!(schedule.remaining().len(), steps.len() - started.len());

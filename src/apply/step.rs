@@ -31,20 +31,31 @@ struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { message: error.to_string(), details: vec![] }
+        Failure {
+            message: error.to_string(),
+            details: vec![],
+        }
     }
 }
 
 impl Failure {
     fn because(message: impl Into<String>) -> Self {
-        Failure { message: message.into(), details: vec![] }
+        Failure {
+            message: message.into(),
+            details: vec![],
+        }
     }
 }
 
 impl<'a> Context<'a> {
     /// For one run.
     pub fn new(plan: &'a Plan, run: &'a Run<'a>, events: UnboundedSender<Event>) -> Self {
-        Context { plan, run, events, images: RefCell::default() }
+        Context {
+            plan,
+            run,
+            events,
+            images: RefCell::default(),
+        }
     }
 }
 
@@ -94,13 +105,19 @@ impl One<'_> {
     }
 
     fn object(&self) -> Result<&Object, Failure> {
-        self.work.object.as_ref().ok_or_else(|| Failure::because("a step without an object"))
+        self.work
+            .object
+            .as_ref()
+            .ok_or_else(|| Failure::because("a step without an object"))
     }
 
     /// Where the object lives under its new name.
     fn id(&self) -> Id {
         match &self.work.object {
-            Some(object) if object.lifecycle.is_some() => Id { name: object.name.clone(), ..self.change.id.clone() },
+            Some(object) if object.lifecycle.is_some() => Id {
+                name: object.name.clone(),
+                ..self.change.id.clone()
+            },
             _ => self.change.id.clone(),
         }
     }
@@ -111,7 +128,14 @@ impl One<'_> {
         let (events, step, address) = (self.context.events.clone(), self.step.id, self.step.address.clone());
         tokio::spawn(async move {
             while let Some(text) = receiver.recv().await {
-                if events.send(Event::StepProgress { step, address: address.clone(), text }).is_err() {
+                if events
+                    .send(Event::StepProgress {
+                        step,
+                        address: address.clone(),
+                        text,
+                    })
+                    .is_err()
+                {
                     break;
                 }
             }
@@ -126,7 +150,11 @@ impl One<'_> {
         for _ in 1..TRIES {
             match self.client.run(call, progress.as_ref()).await {
                 Err(error) if error.is_transient() => {
-                    let event = Event::StepRetried { step: self.step.id, address: self.step.address.clone(), message: error.to_string() };
+                    let event = Event::StepRetried {
+                        step: self.step.id,
+                        address: self.step.address.clone(),
+                        message: error.to_string(),
+                    };
                     let _ = self.context.events.send(event);
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -159,7 +187,12 @@ impl One<'_> {
         }
         let id = self.id();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        let creation = Creation { id: &id, stamp_leaves: leaves, image: self.image_source(object)?, fingerprint: None };
+        let creation = Creation {
+            id: &id,
+            stamp_leaves: leaves,
+            image: self.image_source(object)?,
+            fingerprint: None,
+        };
         for call in kind.create(object, &creation) {
             match self.send(&call).await {
                 Ok(_) => {}
@@ -178,7 +211,12 @@ impl One<'_> {
     /// True if the object is there with this run's stamp.
     async fn is_made(&self, kind: &dyn Kind, id: &Id) -> Result<bool, Failure> {
         let found = self.read(id, &Raw::new()).await?;
-        Ok(found.is_some_and(|(raw, _)| self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(&raw).contains(stamp))))
+        Ok(found.is_some_and(|(raw, _)| {
+            self.work
+                .stamp
+                .as_ref()
+                .is_some_and(|stamp| kind.stamps(&raw).contains(stamp))
+        }))
     }
 
     fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
@@ -208,9 +246,21 @@ impl One<'_> {
     async fn create_image(&self, kind: &'static dyn Kind, object: &Object) -> Result<(), Failure> {
         let id = self.change.id.clone();
         let project = id.project.clone();
-        let known = self.context.run.snapshot.fingerprints.get(&object.address).and_then(|known| known.as_ref().ok()).cloned();
+        let known = self
+            .context
+            .run
+            .snapshot
+            .fingerprints
+            .get(&object.address)
+            .and_then(|known| known.as_ref().ok())
+            .cloned();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        let creation = Creation { id: &id, stamp_leaves: leaves.clone(), image: None, fingerprint: known.clone() };
+        let creation = Creation {
+            id: &id,
+            stamp_leaves: leaves.clone(),
+            image: None,
+            fingerprint: known.clone(),
+        };
         let there = match &known {
             Some(fingerprint) => self.image(&project, fingerprint).await?,
             None => None,
@@ -229,7 +279,8 @@ impl One<'_> {
                     Err(error) => return Err(error.into()),
                 }
             }
-            made.or(known).ok_or_else(|| Failure::because("LXD did not say which image it made"))?
+            made.or(known)
+                .ok_or_else(|| Failure::because("LXD did not say which image it made"))?
         };
         let (before, _) = self
             .image(&project, &fingerprint)
@@ -244,12 +295,19 @@ impl One<'_> {
             self.send(&call).await?;
         }
         self.set_aliases(object, &project, &fingerprint).await?;
-        self.context.images.borrow_mut().insert(object.address.clone(), fingerprint);
+        self.context
+            .images
+            .borrow_mut()
+            .insert(object.address.clone(), fingerprint);
         Ok(())
     }
 
     async fn image(&self, project: &str, fingerprint: &str) -> Result<Option<(Raw, Option<String>)>, Error> {
-        match self.client.read::<Raw>(&Call::get(&["images", fingerprint]).project(project)).await {
+        match self
+            .client
+            .read::<Raw>(&Call::get(&["images", fingerprint]).project(project))
+            .await
+        {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -258,8 +316,15 @@ impl One<'_> {
 
     /// Makes each wanted alias, or moves it here.
     async fn set_aliases(&self, object: &Object, project: &str, fingerprint: &str) -> Result<(), Failure> {
-        let wanted = object.fields.get(&Path::field("aliases")).and_then(|wanted| wanted.value.as_array());
-        let id = Id { project: project.to_owned(), pool: None, name: fingerprint.to_owned() };
+        let wanted = object
+            .fields
+            .get(&Path::field("aliases"))
+            .and_then(|wanted| wanted.value.as_array());
+        let id = Id {
+            project: project.to_owned(),
+            pool: None,
+            name: fingerprint.to_owned(),
+        };
         for alias in wanted.into_iter().flatten().filter_map(Value::as_str) {
             match self.send(&image::alias_call(&id, alias, fingerprint)).await {
                 Ok(_) => {}
@@ -279,12 +344,16 @@ impl One<'_> {
         let planned = self.work.live.clone().unwrap_or_default();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
         for _ in 0..MERGES {
-            let (before, etag) =
-                self.read(&id, &planned).await?.ok_or_else(|| Failure::because("it is no longer there; plan again"))?;
+            let (before, etag) = self
+                .read(&id, &planned)
+                .await?
+                .ok_or_else(|| Failure::because("it is no longer there; plan again"))?;
             let mut after = before.clone();
             for field in self.change.diff.iter().filter(|field| !is_power(&field.path)) {
                 let now = kind.live(&before, &field.path);
-                let is_as_shown = self.work.is_built_in || kind.is_rewritten(&field.path) || same(kind, &field.path, &now, &field.before);
+                let is_as_shown = self.work.is_built_in
+                    || kind.is_rewritten(&field.path)
+                    || same(kind, &field.path, &now, &field.before);
                 if !is_as_shown && !same(kind, &field.path, &now, &field.after) {
                     let shown = |value: &Option<Value>| match value {
                         _ if field.sensitive => "(sensitive)".to_owned(),
@@ -306,10 +375,19 @@ impl One<'_> {
                 result => return result.map_err(Failure::from),
             }
         }
-        Err(Failure::because("changed under us, again and again; plan again when it is at rest"))
+        Err(Failure::because(
+            "changed under us, again and again; plan again when it is at rest",
+        ))
     }
 
-    async fn write(&self, kind: &dyn Kind, id: &Id, before: &Raw, after: &Raw, etag: Option<String>) -> Result<(), Error> {
+    async fn write(
+        &self,
+        kind: &dyn Kind,
+        id: &Id,
+        before: &Raw,
+        after: &Raw,
+        etag: Option<String>,
+    ) -> Result<(), Error> {
         for (index, mut call) in kind.update(id, before, after).into_iter().enumerate() {
             if index == 0 && call.method == Method::Put {
                 call.if_match.clone_from(&etag);
@@ -328,10 +406,13 @@ impl One<'_> {
                     let alias = call.path.rsplit('/').next().unwrap_or_default();
                     tracing::debug!("the alias {alias} is there already");
                     let name = match &call.body {
-                        crate::lxd::Body::Json(body) => body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                        crate::lxd::Body::Json(body) => {
+                            body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+                        }
                         _ => String::new(),
                     };
-                    self.send(&image::move_alias_call(id, &name, &image::fingerprint(after))).await?;
+                    self.send(&image::move_alias_call(id, &name, &image::fingerprint(after)))
+                        .await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -359,7 +440,11 @@ impl One<'_> {
     async fn delete_cached_images(&self, project: &str) -> Result<(), Failure> {
         let list = Call::get(&["images"]).project(project).query("recursion", "1");
         let (images, _) = self.client.read::<Option<Vec<Raw>>>(&list).await?;
-        for raw in images.into_iter().flatten().filter(|raw| raw.get("cached") == Some(&Value::Bool(true))) {
+        for raw in images
+            .into_iter()
+            .flatten()
+            .filter(|raw| raw.get("cached") == Some(&Value::Bool(true)))
+        {
             let call = Call::delete(&["images", &image::fingerprint(&raw)]).project(project);
             match self.send(&call).await {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
@@ -373,7 +458,9 @@ impl One<'_> {
         let call = instance::rename_call(&self.change.id, &self.object()?.name);
         match self.send(&call).await {
             Err(error @ (Error::OutcomeUnknown(_) | Error::Api { .. })) => {
-                if self.read(&self.id(), &Raw::new()).await?.is_some() && self.read(&self.change.id, &Raw::new()).await?.is_none() {
+                if self.read(&self.id(), &Raw::new()).await?.is_some()
+                    && self.read(&self.change.id, &Raw::new()).await?.is_none()
+                {
                     return Ok(());
                 }
                 Err(error.into())
@@ -383,28 +470,51 @@ impl One<'_> {
     }
 
     async fn start(&self) -> Result<(), Failure> {
-        let status = self.work.live.as_ref().and_then(|live| live.get("status")).and_then(Value::as_str);
-        let action = if status == Some("Frozen") && self.change.action != Action::Replace { "unfreeze" } else { "start" };
-        self.power(&instance::power_call(&self.id(), action, None), "Running").await
+        let status = self
+            .work
+            .live
+            .as_ref()
+            .and_then(|live| live.get("status"))
+            .and_then(Value::as_str);
+        let action = if status == Some("Frozen") && self.change.action != Action::Replace {
+            "unfreeze"
+        } else {
+            "start"
+        };
+        self.power(&instance::power_call(&self.id(), action, None), "Running")
+            .await
     }
 
     async fn stop(&self) -> Result<(), Failure> {
         let id = &self.change.id;
         let lifecycle = self.work.object.as_ref().and_then(|object| object.lifecycle.as_ref());
         let timeout = lifecycle.map_or(instance::STOP_TIMEOUT, |lifecycle| lifecycle.stop_timeout);
-        let timeout = if self.context.run.force_stop { Duration::ZERO } else { timeout };
+        let timeout = if self.context.run.force_stop {
+            Duration::ZERO
+        } else {
+            timeout
+        };
         if !timeout.is_zero() {
-            match self.power(&instance::power_call(id, "stop", Some(timeout)), "Stopped").await {
+            match self
+                .power(&instance::power_call(id, "stop", Some(timeout)), "Stopped")
+                .await
+            {
                 Ok(()) => return Ok(()),
-                Err(failure) => tracing::info!("{}: not stopped in time ({}); by force now", self.step.address, failure.message),
+                Err(failure) => tracing::info!(
+                    "{}: not stopped in time ({}); by force now",
+                    self.step.address,
+                    failure.message
+                ),
             }
         }
-        self.power(&instance::power_call(id, "stop", Some(Duration::ZERO)), "Stopped").await
+        self.power(&instance::power_call(id, "stop", Some(Duration::ZERO)), "Stopped")
+            .await
     }
 
     async fn restart(&self) -> Result<(), Failure> {
         self.stop().await?;
-        self.power(&instance::power_call(&self.id(), "start", None), "Running").await
+        self.power(&instance::power_call(&self.id(), "start", None), "Running")
+            .await
     }
 
     /// A change of power is not the same sent twice, so a doubtful answer is settled by looking.
@@ -412,7 +522,11 @@ impl One<'_> {
         match self.send(call).await {
             Ok(_) => Ok(()),
             Err(error) => {
-                let id = if self.step.verb == Verb::Stop { &self.change.id } else { &self.id() };
+                let id = if self.step.verb == Verb::Stop {
+                    &self.change.id
+                } else {
+                    &self.id()
+                };
                 let now = match &error {
                     Error::OutcomeUnknown(_) => self.read(id, &Raw::new()).await?,
                     error if error.is_in_that_state() => self.read(id, &Raw::new()).await?,
@@ -422,18 +536,30 @@ impl One<'_> {
                 if now.is_some_and(|(raw, _)| raw.get("status").is_some_and(|status| status == wanted)) {
                     return Ok(());
                 }
-                let details = if wanted == "Running" { guest::last_log_lines(self.client, id).await } else { vec![] };
-                Err(Failure { message: error.to_string(), details })
+                let details = if wanted == "Running" {
+                    guest::last_log_lines(self.client, id).await
+                } else {
+                    vec![]
+                };
+                Err(Failure {
+                    message: error.to_string(),
+                    details,
+                })
             }
         }
     }
 
     async fn ready(&self) -> Result<(), Failure> {
-        let Some(lifecycle) = self.object()?.lifecycle.as_ref() else { return Ok(()) };
+        let Some(lifecycle) = self.object()?.lifecycle.as_ref() else {
+            return Ok(());
+        };
         let id = self.id();
         guest::wait_ready(self.client, &id, &lifecycle.ready, lifecycle.ready_timeout)
             .await
-            .map_err(|not_ready| Failure { message: not_ready.message, details: not_ready.log_lines })
+            .map_err(|not_ready| Failure {
+                message: not_ready.message,
+                details: not_ready.log_lines,
+            })
     }
 }
 

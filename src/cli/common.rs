@@ -87,7 +87,11 @@ pub enum Format {
 
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
-    if name.is_empty() { Err("write NAME=VALUE".into()) } else { Ok((name.to_owned(), value.to_owned())) }
+    if name.is_empty() {
+        Err("write NAME=VALUE".into())
+    } else {
+        Ok((name.to_owned(), value.to_owned()))
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -142,16 +146,29 @@ pub fn load(args: &SiteArgs, global: &Global, secrets: SecretMode) -> Option<(Si
     load_in(args, args.project.clone(), global, secrets)
 }
 
-fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: SecretMode) -> Option<(Site, Masker, Sources)> {
-    let options =
-        site::Options { vars: args.vars.clone(), vars_files: args.vars_files.clone(), project, secrets };
+fn load_in(
+    args: &SiteArgs,
+    project: Option<String>,
+    global: &Global,
+    secrets: SecretMode,
+) -> Option<(Site, Masker, Sources)> {
+    let options = site::Options {
+        vars: args.vars.clone(),
+        vars_files: args.vars_files.clone(),
+        project,
+        secrets,
+    };
     let loaded = site::load(&args.site, &options);
     if !loaded.diagnostics.is_empty() {
         let style = Style::of(&std::io::stderr(), global.no_color);
         let text = report::diagnostics::render(&loaded.diagnostics, &loaded.sources, style.color);
         eprintln!("{}\n", loaded.masker.mask(&text));
     }
-    let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let errors = loaded
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .count();
     if errors > 0 {
         let s = if errors == 1 { "" } else { "s" };
         complain(global, &format!("{}: {errors} error{s}", args.site.display()));
@@ -166,15 +183,26 @@ fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: S
 pub fn open(args: &SiteArgs, global: &Global) -> Result<Opened, Exit> {
     let (mut site, mut masker, mut sources) = load(args, global, SecretMode::Read).ok_or(Exit::Failed)?;
     let told = |error: lxd::Error| complain(global, &error.to_string());
-    let remote = args.remote.clone().or_else(|| site.remote.as_ref().map(|remote| remote.value.clone()));
-    let fingerprint = site.server_fingerprint.as_ref().map(|fingerprint| fingerprint.value.as_str());
+    let remote = args
+        .remote
+        .clone()
+        .or_else(|| site.remote.as_ref().map(|remote| remote.value.clone()));
+    let fingerprint = site
+        .server_fingerprint
+        .as_ref()
+        .map(|fingerprint| fingerprint.value.as_str());
     let endpoint = lxd::resolve(remote.as_deref().unwrap_or("local"), fingerprint).map_err(told)?;
     if let Some(project) = endpoint.project.clone().filter(|_| !site.names_project) {
         // A remote of lxc's may name its own project.
         (site, masker, sources) = load_in(args, Some(project), global, SecretMode::Read).ok_or(Exit::Failed)?;
     }
     let client = Client::connect(&endpoint, args.timeout).map_err(told)?;
-    Ok(Opened { site, masker, sources, client })
+    Ok(Opened {
+        site,
+        masker,
+        sources,
+        client,
+    })
 }
 
 impl Opened {
@@ -186,7 +214,12 @@ impl Opened {
         let started = std::time::Instant::now();
         let snapshot = live::read(&self.client, &self.site.name, &self.site.project, &self.site.objects).await;
         let snapshot = snapshot.map_err(|error| complain(global, &self.masker.mask(&error.to_string())))?;
-        tracing::info!("read {} in {} requests, {:.1} ms", self.client.name(), self.client.requests(), started.elapsed().as_secs_f64() * 1000.0);
+        tracing::info!(
+            "read {} in {} requests, {:.1} ms",
+            self.client.name(),
+            self.client.requests(),
+            started.elapsed().as_secs_f64() * 1000.0
+        );
         if let Some(wanted) = &self.site.server_fingerprint
             && !snapshot.server.fingerprint.is_empty()
             && wanted.value != snapshot.server.fingerprint
@@ -211,14 +244,21 @@ impl Opened {
                 let style = Style::of(&std::io::stdout(), global.no_color);
                 print!("{}", self.masker.mask(&report::text::plan(plan, &self.sources, style)));
             }
-            Format::Json => println!("{}", report::json::masked(report::json::plan(plan, &self.sources), &self.masker)),
+            Format::Json => println!(
+                "{}",
+                report::json::masked(report::json::plan(plan, &self.sources), &self.masker)
+            ),
         }
     }
 
     /// Asks where needed, runs the plan, and tells how it goes.
     pub async fn run(&self, plan: &Plan, snapshot: &Snapshot, args: &RunArgs, global: &Global) -> Exit {
         if !args.yes {
-            let question = if plan.destroy { "Destroy all of this?" } else { "Apply this plan?" };
+            let question = if plan.destroy {
+                "Destroy all of this?"
+            } else {
+                "Apply this plan?"
+            };
             match ask(question, global) {
                 Ok(true) => {}
                 Ok(false) => return complain(global, "declined; nothing was written"),
@@ -227,7 +267,12 @@ impl Opened {
         }
         let interrupt = interrupts();
         let limits = args.parallel.map_or_else(Limits::default, Limits::of);
-        let run = apply::Run { client: &self.client, snapshot, limits, force_stop: args.force_stop };
+        let run = apply::Run {
+            client: &self.client,
+            snapshot,
+            limits,
+            force_stop: args.force_stop,
+        };
         let mut reporter = self.reporter(args.format, global);
         let mut emit = |event: Event| reporter.event(&event);
         let is_done = apply::run(plan, &run, interrupt.clone(), &mut emit).await;
@@ -243,7 +288,9 @@ impl Opened {
         let stderr = std::io::stderr();
         match format {
             Format::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()), masker)),
-            Format::Text if stderr.is_terminal() => Box::new(Terminal::new(Style::of(&stderr, global.no_color), masker)),
+            Format::Text if stderr.is_terminal() => {
+                Box::new(Terminal::new(Style::of(&stderr, global.no_color), masker))
+            }
             Format::Text => Box::new(Plain::new(Box::new(stderr), Style::default(), masker)),
         }
     }
@@ -253,7 +300,10 @@ impl Opened {
 fn ask(question: &str, global: &Global) -> Result<bool, Exit> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(complain(global, "there is no terminal to ask at; --yes applies the plan without asking"));
+        return Err(complain(
+            global,
+            "there is no terminal to ask at; --yes applies the plan without asking",
+        ));
     }
     let mut input: Box<dyn BufRead> = Box::new(stdin.lock());
     let mut output: Box<dyn Write> = Box::new(std::io::stderr());

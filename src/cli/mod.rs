@@ -17,8 +17,10 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 /// Declarative provisioner for LXD: a site file in git becomes running containers.
 #[derive(Debug, Parser)]
 #[command(name = "lxdeploy", version, about, max_term_width = 100)]
-#[command(after_help = "Every flag can be set by a variable LXDEPLOY_FLAG (LXDEPLOY_REMOTE, LXDEPLOY_YES=1); an empty one counts as unset.\n\
-    Exit codes: 0 done, 1 error, 2 changes pending (plan --detailed-exitcode), 130 interrupted.")]
+#[command(
+    after_help = "Every flag can be set by a variable LXDEPLOY_FLAG (LXDEPLOY_REMOTE, LXDEPLOY_YES=1); an empty one counts as unset.\n\
+    Exit codes: 0 done, 1 error, 2 changes pending (plan --detailed-exitcode), 130 interrupted."
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -87,7 +89,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Usage errors are errors like any other: 1, and 2 stays for pending changes.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(1)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let cli = match Cli::from_arg_matches(&matches) {
@@ -128,10 +134,16 @@ async fn dispatch(cli: Cli) -> Exit {
 
 /// An empty variable counts as unset, also where the flag takes no empty value.
 fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let is_empty = |arg: &clap::Arg| {
+        arg.get_env()
+            .and_then(std::env::var_os)
+            .is_some_and(|value| value.is_empty())
+    };
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
-    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_empty_variables))
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, without_empty_variables)
+    })
 }
 
 #[cfg(test)]

@@ -4,4 +4,6 @@ use super::{Exit, Global};
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-pub async fn run(_: &Args, _: &Global) -> Exit { Exit::Done }
+pub async fn run(_: &Args, _: &Global) -> Exit {
+    Exit::Done
+}

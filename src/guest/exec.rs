@@ -9,14 +9,22 @@ use crate::model::Id;
 ///
 /// # Errors
 /// The command could not be run at all; a code other than 0 is no error.
-pub async fn exec(client: &Client, id: &Id, command: &[String], environment: &BTreeMap<String, String>) -> Result<i64, Error> {
+pub async fn exec(
+    client: &Client,
+    id: &Id,
+    command: &[String],
+    environment: &BTreeMap<String, String>,
+) -> Result<i64, Error> {
     let body = json!({
         "command": command, "environment": environment, "interactive": false,
         "wait-for-websocket": false, "record-output": false,
     });
     let call = Call::post(&["instances", &id.name, "exec"], body).project(&id.project);
     let metadata = client.run(&call, None).await?;
-    metadata.get("return").and_then(Value::as_i64).ok_or_else(|| Error::Protocol("exec without an exit code".into()))
+    metadata
+        .get("return")
+        .and_then(Value::as_i64)
+        .ok_or_else(|| Error::Protocol("exec without an exit code".into()))
 }
 
 /// Runs a command and gives what it wrote to stdout, at most `limit` bytes of its end.

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::declare::check_path_part;
-use super::{Creation, Decode, Declared, Effect, Kind, Object, Place, Raw, Stamp, Wanted, body};
+use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw, Stamp, Wanted, body};
 use crate::diagnostic::Diagnostic;
 use crate::lxd::{Body as CallBody, Call, Method, escape};
 use crate::model::{Id, Path, value};
@@ -96,7 +96,9 @@ impl Kind for Image {
     }
 
     fn place(&self) -> Place {
-        Place::Project { feature: Some(("features.images", true)) }
+        Place::Project {
+            feature: Some(("features.images", true)),
+        }
     }
 
     fn free_map(&self) -> &'static str {
@@ -121,7 +123,12 @@ impl Kind for Image {
         let mut fields = cx.common_fields();
         fields.remove(&Path::field("description"));
         if let Source::Alias(_) | Source::Fingerprint(_) = source {
-            let declared = body.aliases.as_ref().map(|a| a.span).or(body.public.as_ref().map(|p| p.span)).or(body.auto_update.as_ref().map(|a| a.span));
+            let declared = body
+                .aliases
+                .as_ref()
+                .map(|a| a.span)
+                .or(body.public.as_ref().map(|p| p.span))
+                .or(body.auto_update.as_ref().map(|a| a.span));
             if let Some(span) = declared {
                 cx.diagnostics.push(
                     Diagnostic::error(span, "an image that must exist at the target is never changed")
@@ -130,7 +137,9 @@ impl Kind for Image {
                 return None;
             }
         }
-        let names = |list: &Spanned<Vec<Spanned<String>>>| -> Vec<String> { list.value.iter().map(|name| name.value.clone()).collect() };
+        let names = |list: &Spanned<Vec<Spanned<String>>>| -> Vec<String> {
+            list.value.iter().map(|name| name.value.clone()).collect()
+        };
         if let Some(aliases) = &body.aliases {
             let mut names = names(aliases);
             names.sort();
@@ -138,7 +147,11 @@ impl Kind for Image {
             fields.insert(Path::field("aliases"), leaf(names.into(), aliases));
         }
         if let Some(profiles) = &body.profiles {
-            let names: Vec<String> = profiles.value.iter().map(|profile| cx.reference("profiles", profile)).collect();
+            let names: Vec<String> = profiles
+                .value
+                .iter()
+                .map(|profile| cx.reference("profiles", profile))
+                .collect();
             fields.insert(Path::field("profiles"), leaf(names.into(), profiles));
         }
         if let Some(public) = &body.public {
@@ -150,10 +163,22 @@ impl Kind for Image {
         if let Some(expires) = &body.expires_at {
             fields.insert(Path::field("expires_at"), leaf(expires.value.0.clone().into(), expires));
         }
-        if let Source::Server { fingerprint: Some(fingerprint), .. } = &source {
-            fields.insert(Path::field("fingerprint"), leaf(fingerprint.clone().into(), &body.source));
+        if let Source::Server {
+            fingerprint: Some(fingerprint),
+            ..
+        } = &source
+        {
+            fields.insert(
+                Path::field("fingerprint"),
+                leaf(fingerprint.clone().into(), &body.source),
+            );
         }
-        cx.config(&mut fields, "properties", &super::options::Entity::Image, &body.properties);
+        cx.config(
+            &mut fields,
+            "properties",
+            &super::options::Entity::Image,
+            &body.properties,
+        );
         Some(Declared::plain(fields, Arc::new(source)))
     }
 
@@ -193,13 +218,20 @@ impl Kind for Image {
         let properties = live.get("properties").and_then(Value::as_object);
         let stamps = properties.into_iter().flatten().filter_map(|(key, value)| {
             let (id, record) = value.as_str()?.split_once(' ')?;
-            Some(Stamp { site: key.strip_prefix(PROPERTY)?.to_owned(), id: id.to_owned(), record: record.to_owned() })
+            Some(Stamp {
+                site: key.strip_prefix(PROPERTY)?.to_owned(),
+                id: id.to_owned(),
+                record: record.to_owned(),
+            })
         });
         stamps.collect()
     }
 
     fn stamp_leaves(&self, site: &str, stamp: Option<&Stamp>) -> Vec<(Path, Option<Value>)> {
-        let path = Path::Entry { map: "properties", key: format!("{PROPERTY}{site}") };
+        let path = Path::Entry {
+            map: "properties",
+            key: format!("{PROPERTY}{site}"),
+        };
         vec![(path, stamp.map(|stamp| format!("{} {}", stamp.id, stamp.record).into()))]
     }
 
@@ -214,12 +246,18 @@ impl Kind for Image {
         body.remove("aliases");
         body.remove("fingerprint");
         body.remove("name");
-        let properties = body.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+        let properties = body
+            .get("properties")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         let public = body.get("public") == Some(&Value::Bool(true));
         let create = match object.spec.downcast_ref::<Source>() {
             Some(Source::Files(files)) => {
-                let query: Vec<String> =
-                    properties.iter().map(|(key, value)| format!("{}={}", escape(key), escape(&value::text(value)))).collect();
+                let query: Vec<String> = properties
+                    .iter()
+                    .map(|(key, value)| format!("{}={}", escape(key), escape(&value::text(value))))
+                    .collect();
                 let mut call = Call::new(Method::Post, &["images"]);
                 call.body = CallBody::Image {
                     metadata: files[0].clone(),
@@ -229,7 +267,12 @@ impl Kind for Image {
                 };
                 call
             }
-            Some(Source::Server { server, protocol, alias, fingerprint }) => {
+            Some(Source::Server {
+                server,
+                protocol,
+                alias,
+                fingerprint,
+            }) => {
                 let mut source = json!({"type": "image", "mode": "pull", "server": server, "protocol": protocol});
                 if let Some(alias) = alias {
                     source["alias"] = alias.clone().into();
@@ -249,7 +292,10 @@ impl Kind for Image {
     fn update(&self, id: &Id, before: &Raw, after: &Raw) -> Vec<Call> {
         let settable = ["auto_update", "properties", "public", "expires_at", "profiles"];
         let pick = |raw: &Raw| -> Raw {
-            settable.iter().filter_map(|key| Some(((*key).to_owned(), raw.get(*key)?.clone()))).collect()
+            settable
+                .iter()
+                .filter_map(|key| Some(((*key).to_owned(), raw.get(*key)?.clone())))
+                .collect()
         };
         let mut calls = vec![];
         if pick(before) != pick(after) {
@@ -280,13 +326,21 @@ const PROPERTY: &str = "lxdeploy.";
 
 /// The image's fingerprint.
 pub fn fingerprint(live: &Raw) -> String {
-    live.get("fingerprint").and_then(Value::as_str).unwrap_or_default().to_owned()
+    live.get("fingerprint")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The names of an image's aliases, sorted.
 pub fn alias_names(live: &Raw) -> Vec<String> {
     let aliases = live.get("aliases").and_then(Value::as_array);
-    let name = |alias: &Value| alias.as_str().or_else(|| alias.get("name")?.as_str()).map(str::to_owned);
+    let name = |alias: &Value| {
+        alias
+            .as_str()
+            .or_else(|| alias.get("name")?.as_str())
+            .map(str::to_owned)
+    };
     let mut names: Vec<String> = aliases.into_iter().flatten().filter_map(name).collect();
     names.sort();
     names
@@ -300,7 +354,11 @@ pub fn alias_call(id: &Id, alias: &str, fingerprint: &str) -> Call {
 
 /// Points an alias that exists at another image.
 pub fn move_alias_call(id: &Id, alias: &str, fingerprint: &str) -> Call {
-    Call::put(&["images", "aliases", alias], json!({"target": fingerprint, "description": "lxdeploy"})).project(&id.project)
+    Call::put(
+        &["images", "aliases", alias],
+        json!({"target": fingerprint, "description": "lxdeploy"}),
+    )
+    .project(&id.project)
 }
 
 fn wanted_aliases(after: &Raw) -> Vec<String> {
@@ -309,16 +367,31 @@ fn wanted_aliases(after: &Raw) -> Vec<String> {
 
 /// LXD tells a VM's disk from a root file system by the part's name.
 fn rootfs_part(file: &std::path::Path) -> &'static str {
-    let is_disk = file.extension().is_some_and(|extension| ["img", "qcow2", "raw"].iter().any(|disk| extension.eq_ignore_ascii_case(disk)));
+    let is_disk = file.extension().is_some_and(|extension| {
+        ["img", "qcow2", "raw"]
+            .iter()
+            .any(|disk| extension.eq_ignore_ascii_case(disk))
+    });
     if is_disk { "rootfs.img" } else { "rootfs" }
 }
 
 fn leaf<T>(value: Value, from: &Spanned<T>) -> Wanted {
-    Wanted { value, sensitive: from.sensitive, span: from.span }
+    Wanted {
+        value,
+        sensitive: from.sensitive,
+        span: from.span,
+    }
 }
 
 fn source(body: &Spanned<SourceBody>, cx: &mut Decode<'_>) -> Option<Source> {
-    let SourceBody { file, files, server, protocol, alias, fingerprint } = &body.value;
+    let SourceBody {
+        file,
+        files,
+        server,
+        protocol,
+        alias,
+        fingerprint,
+    } = &body.value;
     let path = |text: &Spanned<String>| (cx.directory)(text.span).join(&text.value);
     let text = |text: &Option<Spanned<String>>| text.as_ref().map(|text| text.value.clone());
     let found = match (file, files, server, alias, fingerprint) {
@@ -326,21 +399,26 @@ fn source(body: &Spanned<SourceBody>, cx: &mut Decode<'_>) -> Option<Source> {
         (None, Some(files), None, None, None) if protocol.is_none() && files.value.len() == 2 => {
             Some(Source::Files(files.value.iter().map(path).collect()))
         }
-        (None, None, Some(server), alias, fingerprint) if alias.is_some() != fingerprint.is_some() => Some(Source::Server {
-            server: server.value.clone(),
-            protocol: match protocol {
-                Some(Protocol::Lxd) => "lxd".into(),
-                Some(Protocol::Simplestreams) | None => "simplestreams".into(),
-            },
-            alias: text(alias),
-            fingerprint: text(fingerprint),
-        }),
+        (None, None, Some(server), alias, fingerprint) if alias.is_some() != fingerprint.is_some() => {
+            Some(Source::Server {
+                server: server.value.clone(),
+                protocol: match protocol {
+                    Some(Protocol::Lxd) => "lxd".into(),
+                    Some(Protocol::Simplestreams) | None => "simplestreams".into(),
+                },
+                alias: text(alias),
+                fingerprint: text(fingerprint),
+            })
+        }
         (None, None, None, Some(alias), None) if protocol.is_none() => Some(Source::Alias(alias.value.clone())),
-        (None, None, None, None, Some(fingerprint)) if protocol.is_none() => Some(Source::Fingerprint(fingerprint.value.clone())),
+        (None, None, None, None, Some(fingerprint)) if protocol.is_none() => {
+            Some(Source::Fingerprint(fingerprint.value.clone()))
+        }
         _ => None,
     };
     if found.is_none() {
-        cx.diagnostics.push(Diagnostic::error(body.span, "this `source` is not one place").help(SOURCE_HELP));
+        cx.diagnostics
+            .push(Diagnostic::error(body.span, "this `source` is not one place").help(SOURCE_HELP));
     }
     found
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::declare::check_hostname;
 use super::options::{self, Entity};
-use super::{Decode, Declared, Kind, Place, Wanted};
+use super::{Declared, Decode, Kind, Place, Wanted};
 use crate::model::Path;
 use crate::tree::{self, Node, Settings, Spanned, Text};
 
@@ -82,7 +82,10 @@ impl Rule {
     fn to_json(&self) -> Value {
         let mut rule = serde_json::Map::new();
         rule.insert("action".into(), serde_json::to_value(self.action).unwrap_or_default());
-        rule.insert("state".into(), serde_json::to_value(self.state.unwrap_or_default()).unwrap_or_default());
+        rule.insert(
+            "state".into(),
+            serde_json::to_value(self.state.unwrap_or_default()).unwrap_or_default(),
+        );
         if let Some(protocol) = self.protocol {
             rule.insert("protocol".into(), serde_json::to_value(protocol).unwrap_or_default());
         }
@@ -113,7 +116,9 @@ impl Kind for NetworkAcl {
     }
 
     fn place(&self) -> Place {
-        Place::Project { feature: Some(("features.networks", false)) }
+        Place::Project {
+            feature: Some(("features.networks", false)),
+        }
     }
 
     fn collection(&self) -> &'static str {
@@ -126,7 +131,14 @@ impl Kind for NetworkAcl {
         for (name, rules) in [("ingress", &body.ingress), ("egress", &body.egress)] {
             if let Some(rules) = rules {
                 let value = rules.value.iter().map(Rule::to_json).collect();
-                fields.insert(Path::field(name), Wanted { value, sensitive: rules.sensitive, span: rules.span });
+                fields.insert(
+                    Path::field(name),
+                    Wanted {
+                        value,
+                        sensitive: rules.sensitive,
+                        span: rules.span,
+                    },
+                );
             }
         }
         cx.config(&mut fields, "config", &Entity::NetworkAcl, &body.config);
@@ -142,14 +154,24 @@ impl Kind for NetworkAcl {
         let Value::Array(rules) = value else {
             return options::canonical(&Entity::NetworkAcl, path, value);
         };
-        let rules: Value = rules.iter().filter_map(Value::as_object).map(|rule| {
-            let keys = rule.iter().map(|(key, value)| {
-                let text = value.as_str().unwrap_or_default();
-                let text = if key == "description" { text.to_owned() } else { text.replace(' ', "") };
-                (key.clone(), Value::String(text))
-            });
-            keys.filter(|(_, value)| value != "").collect::<std::collections::BTreeMap<_, _>>()
-        }).map(|rule| serde_json::to_value(rule).unwrap_or_default()).collect();
+        let rules: Value = rules
+            .iter()
+            .filter_map(Value::as_object)
+            .map(|rule| {
+                let keys = rule.iter().map(|(key, value)| {
+                    let text = value.as_str().unwrap_or_default();
+                    let text = if key == "description" {
+                        text.to_owned()
+                    } else {
+                        text.replace(' ', "")
+                    };
+                    (key.clone(), Value::String(text))
+                });
+                keys.filter(|(_, value)| value != "")
+                    .collect::<std::collections::BTreeMap<_, _>>()
+            })
+            .map(|rule| serde_json::to_value(rule).unwrap_or_default())
+            .collect();
         rules.to_string()
     }
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::declare::check_path_part;
 use super::options::{self, Entity};
-use super::{Decode, Declared, Kind, Place, Raw};
+use super::{Declared, Decode, Kind, Place, Raw};
 use crate::lxd::{Call, Method};
 use crate::model::{Id, Path};
 use crate::tree::{self, Node, Settings};
@@ -64,7 +64,10 @@ impl Kind for Project {
 
     fn check_name(&self, name: &str) -> Result<(), String> {
         check_path_part(name, "project")?;
-        match name.chars().find(|c| c.is_whitespace() || matches!(c, '_' | '*' | '\'' | '"')) {
+        match name
+            .chars()
+            .find(|c| c.is_whitespace() || matches!(c, '_' | '*' | '\'' | '"'))
+        {
             Some(bad) => Err(format!("project names hold no {bad:?}")),
             None => Ok(()),
         }

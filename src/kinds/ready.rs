@@ -24,8 +24,14 @@ pub fn decode(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Vec<Check> {
 fn check(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Check> {
     match &node.value {
         Value::Scalar(scalar) => match scalar.text.as_str() {
-            "ipv4" => Some(Check { condition: Condition::Ipv4, timeout: None }),
-            "cloud-init" => Some(Check { condition: Condition::CloudInit, timeout: None }),
+            "ipv4" => Some(Check {
+                condition: Condition::Ipv4,
+                timeout: None,
+            }),
+            "cloud-init" => Some(Check {
+                condition: Condition::CloudInit,
+                timeout: None,
+            }),
             word if WORDS.contains(&word) => {
                 out.push(Diagnostic::error(node.span, format!("`{word}` needs a value")).help(HELP));
                 None
@@ -53,11 +59,16 @@ fn check(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Check> {
                 "http" => Condition::Http(url(value, out)?),
                 "exec" => Condition::Exec(command(value, out)?),
                 "ipv4" | "cloud-init" => {
-                    out.push(Diagnostic::error(value.span, format!("`{}` takes no value but `true`", key.text)).help(HELP));
+                    out.push(
+                        Diagnostic::error(value.span, format!("`{}` takes no value but `true`", key.text)).help(HELP),
+                    );
                     return None;
                 }
                 word => {
-                    out.push(Diagnostic { span: Some(key.span), ..unknown(node, word) });
+                    out.push(Diagnostic {
+                        span: Some(key.span),
+                        ..unknown(node, word)
+                    });
                     return None;
                 }
             };
@@ -100,7 +111,10 @@ fn url(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<String> {
     if url.starts_with("http://") || url.starts_with("https://") {
         return Some(url);
     }
-    out.push(Diagnostic::error(node.span, "not an http URL").help("for example http://127.0.0.1:8000/healthz; it is asked inside the guest"));
+    out.push(
+        Diagnostic::error(node.span, "not an http URL")
+            .help("for example http://127.0.0.1:8000/healthz; it is asked inside the guest"),
+    );
     None
 }
 

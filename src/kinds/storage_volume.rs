@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::declare::{check_path_part, wanted};
 use super::options::{self, Entity};
-use super::{Creation, Decode, Declared, Effect, Kind, Object, Place, Raw};
+use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw};
 use crate::lxd::Call;
 use crate::model::{Id, Path};
 use crate::tree::{self, Node, Settings, Spanned, Text};
@@ -50,7 +50,9 @@ impl Kind for StorageVolume {
     }
 
     fn place(&self) -> Place {
-        Place::Pool { feature: Some(("features.storage.volumes", true)) }
+        Place::Pool {
+            feature: Some(("features.storage.volumes", true)),
+        }
     }
 
     fn collection(&self) -> &'static str {
@@ -59,12 +61,20 @@ impl Kind for StorageVolume {
 
     /// The parent list mixes in the volumes of instances and images; this one has the custom ones alone.
     fn list(&self, project: &str, pool: Option<&str>) -> Call {
-        Call::get(&["storage-pools", pool.unwrap_or_default(), "volumes", "custom"]).project(project).query("recursion", "1")
+        Call::get(&["storage-pools", pool.unwrap_or_default(), "volumes", "custom"])
+            .project(project)
+            .query("recursion", "1")
     }
 
     fn path(&self, id: &Id, _: &Raw) -> Vec<String> {
         let pool = id.pool.clone().unwrap_or_default();
-        vec!["storage-pools".into(), pool, "volumes".into(), "custom".into(), id.name.clone()]
+        vec![
+            "storage-pools".into(),
+            pool,
+            "volumes".into(),
+            "custom".into(),
+            id.name.clone(),
+        ]
     }
 
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
@@ -76,11 +86,18 @@ impl Kind for StorageVolume {
                 ContentType::Filesystem => "filesystem",
                 ContentType::Block => "block",
             };
-            let value = Spanned { value: Text(text.into()), span: content.span, sensitive: false };
+            let value = Spanned {
+                value: Text(text.into()),
+                span: content.span,
+                sensitive: false,
+            };
             fields.insert(Path::field("content_type"), wanted(&value));
         }
         cx.config(&mut fields, "config", &Entity::StorageVolume, &body.config);
-        Some(Declared { pool: Some(pool), ..Declared::plain(fields, Arc::new(())) })
+        Some(Declared {
+            pool: Some(pool),
+            ..Declared::plain(fields, Arc::new(()))
+        })
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {
@@ -97,14 +114,22 @@ impl Kind for StorageVolume {
 
     fn effect(&self, path: &Path, _: &Raw) -> (Effect, &'static str) {
         match path {
-            Path::Field(name) if name == "content_type" => (Effect::Replace, "a volume's content type is fixed when it is made"),
-            Path::Entry { key, .. } if key == "block.filesystem" => (Effect::Replace, "a volume's file system is fixed when it is made"),
+            Path::Field(name) if name == "content_type" => {
+                (Effect::Replace, "a volume's content type is fixed when it is made")
+            }
+            Path::Entry { key, .. } if key == "block.filesystem" => {
+                (Effect::Replace, "a volume's file system is fixed when it is made")
+            }
             _ => (Effect::Live, ""),
         }
     }
 
     fn live_uses(&self, live: &Raw) -> Vec<(&'static str, String)> {
-        live.get("pool").and_then(Value::as_str).map(|pool| ("storage_pools", pool.to_owned())).into_iter().collect()
+        live.get("pool")
+            .and_then(Value::as_str)
+            .map(|pool| ("storage_pools", pool.to_owned()))
+            .into_iter()
+            .collect()
     }
 
     fn holds_data(&self, _: &Raw) -> bool {

@@ -32,8 +32,12 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
             .filter(|(id, raw)| runs(raw) && uses(section, &change.id, id, raw, snapshot))
             .map(|(id, _)| id)
             .collect();
-        let needing: Vec<String> =
-            change.diff.iter().filter(|field| field.effect == Effect::Restart).map(|field| field.path.to_string()).collect();
+        let needing: Vec<String> = change
+            .diff
+            .iter()
+            .filter(|field| field.effect == Effect::Restart)
+            .map(|field| field.path.to_string())
+            .collect();
         if reached.is_empty() {
             for field in &mut change.diff {
                 if field.effect == Effect::Restart {
@@ -41,7 +45,11 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
                 }
             }
         } else if !needing.is_empty() {
-            restarts.extend(reached.iter().map(|id| ((*id).clone(), change.address.to_string(), needing.clone())));
+            restarts.extend(
+                reached
+                    .iter()
+                    .map(|id| ((*id).clone(), change.address.to_string(), needing.clone())),
+            );
         }
         change.affects = reached.into_iter().map(|id| id.to_string()).collect();
     }
@@ -69,8 +77,10 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
 }
 
 fn name_by_address(plan: &mut Plan, instances: &HashMap<Id, usize>) {
-    let names: HashMap<String, String> =
-        instances.iter().map(|(id, index)| (id.to_string(), plan.changes[*index].address.to_string())).collect();
+    let names: HashMap<String, String> = instances
+        .iter()
+        .map(|(id, index)| (id.to_string(), plan.changes[*index].address.to_string()))
+        .collect();
     for change in &mut plan.changes {
         for name in &mut change.affects {
             if let Some(address) = names.get(name) {
@@ -81,16 +91,25 @@ fn name_by_address(plan: &mut Plan, instances: &HashMap<Id, usize>) {
 }
 
 fn runs(raw: &Raw) -> bool {
-    raw.get("status").is_some_and(|status| status == "Running" || status == "Frozen")
+    raw.get("status")
+        .is_some_and(|status| status == "Running" || status == "Frozen")
 }
 
 /// True if an instance uses the profile, network or ACL, by itself or through a profile.
 fn uses(section: &str, wanted: &Id, instance: &Id, raw: &Raw, snapshot: &Snapshot) -> bool {
-    let Some(kind) = by_section("instances") else { return false };
-    let lives_in = |section: &str| {
-        by_section(section).map_or_else(String::new, |kind| snapshot.projects.effective(&instance.project, kind.place()))
+    let Some(kind) = by_section("instances") else {
+        return false;
     };
-    let names = |raw: &Raw| kind.live_uses(raw).iter().any(|(of, name)| *of == section && *name == wanted.name);
+    let lives_in = |section: &str| {
+        by_section(section).map_or_else(String::new, |kind| {
+            snapshot.projects.effective(&instance.project, kind.place())
+        })
+    };
+    let names = |raw: &Raw| {
+        kind.live_uses(raw)
+            .iter()
+            .any(|(of, name)| *of == section && *name == wanted.name)
+    };
     if lives_in(section) != wanted.project {
         return false;
     }
@@ -98,11 +117,20 @@ fn uses(section: &str, wanted: &Id, instance: &Id, raw: &Raw, snapshot: &Snapsho
         return true;
     }
     let profiles = kind.live(raw, &Path::field("profiles"));
-    let profiles = profiles.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let profiles = profiles
+        .as_ref()
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     let project = lives_in("profiles");
     section != "profiles"
         && profiles.into_iter().any(|name| {
-            let id = Id { project: project.clone(), pool: None, name: name.to_owned() };
+            let id = Id {
+                project: project.clone(),
+                pool: None,
+                name: name.to_owned(),
+            };
             snapshot.get("profiles", &id).is_some_and(names)
         })
 }

@@ -30,11 +30,17 @@ pub fn live_of<'a>(object: &Object, project: &str, site: &str, snapshot: &'a Sna
 
 /// The stamped image of an image object, be its content the wanted one or not.
 pub fn stamped_of<'a>(object: &Object, project: &str, site: &str, snapshot: &'a Snapshot) -> Option<(&'a Id, &'a Raw)> {
-    snapshot.all("images").find(|(id, raw)| id.project == project && has_stamp(object, project, site, raw))
+    snapshot
+        .all("images")
+        .find(|(id, raw)| id.project == project && has_stamp(object, project, site, raw))
 }
 
 fn has_stamp(object: &Object, project: &str, site: &str, raw: &Raw) -> bool {
-    let id = Id { project: project.to_owned(), pool: None, name: object.name.clone() };
+    let id = Id {
+        project: project.to_owned(),
+        pool: None,
+        name: object.name.clone(),
+    };
     let wanted = stamp_id(object.kind, &id, &object.name);
     let is_ours = |stamp: &Stamp| stamp.site == site && stamp.id == wanted;
     object.kind.stamps(raw).iter().any(is_ours)
@@ -46,7 +52,13 @@ pub fn fingerprint_of(object: &Object, snapshot: &Snapshot) -> Option<String> {
 }
 
 /// The fingerprint that an instance's `image:` stands for now, where the target has it.
-pub fn resolve(image: &ImageRef, instance: &Object, objects: &Objects<'_>, site: &str, snapshot: &Snapshot) -> Option<String> {
+pub fn resolve(
+    image: &ImageRef,
+    instance: &Object,
+    objects: &Objects<'_>,
+    site: &str,
+    snapshot: &Snapshot,
+) -> Option<String> {
     let place = by_section("images")?.place();
     match image {
         ImageRef::Site(address) => {

@@ -23,11 +23,18 @@ pub fn complete(objects: &mut [Object], snapshot: &Snapshot) -> Vec<Refusal> {
     for object in objects.iter_mut().filter(|object| object.lifecycle.is_some()) {
         for device in untyped(object) {
             let Some(base) = namesake(object, &device, &profiles, snapshot) else {
-                let span = object.fields.iter().find(|(path, _)| is_of(path, &device)).map(|(_, wanted)| wanted.span);
+                let span = object
+                    .fields
+                    .iter()
+                    .find(|(path, _)| is_of(path, &device))
+                    .map(|(_, wanted)| wanted.span);
                 refused.push(Refusal {
                     address: Some(object.address.clone()),
                     code: "no-such-device",
-                    text: format!("device `{device}` has no `type`, and no profile of {} has a device of that name", object.address),
+                    text: format!(
+                        "device `{device}` has no `type`, and no profile of {} has a device of that name",
+                        object.address
+                    ),
                     help: "give the device a `type`, or name a profile that has it".into(),
                     span,
                 });
@@ -50,7 +57,9 @@ fn untyped(object: &Object) -> Vec<String> {
         .fields
         .keys()
         .filter_map(|path| match path {
-            Path::Device { device, .. } if !object.fields.contains_key(&Path::device(device, "type")) => Some(device.clone()),
+            Path::Device { device, .. } if !object.fields.contains_key(&Path::device(device, "type")) => {
+                Some(device.clone())
+            }
             _ => None,
         })
         .collect();
@@ -67,17 +76,38 @@ fn namesake(
     snapshot: &Snapshot,
 ) -> Option<BTreeMap<String, Wanted>> {
     let span = object.span;
-    let references: Vec<_> = object.references.iter().filter(|reference| reference.section == "profiles").collect();
+    let references: Vec<_> = object
+        .references
+        .iter()
+        .filter(|reference| reference.section == "profiles")
+        .collect();
     references.iter().rev().find_map(|reference| {
         let mut keys = BTreeMap::new();
         let place = crate::kinds::by_section("profiles")?.place();
         let project = snapshot.projects.effective(&object.project, place);
-        let id = Id { project, pool: None, name: reference.name.clone() };
-        let wanted = reference.address.as_ref().and_then(|address| profiles.get(address)).filter(|profile| !profile.external);
+        let id = Id {
+            project,
+            pool: None,
+            name: reference.name.clone(),
+        };
+        let wanted = reference
+            .address
+            .as_ref()
+            .and_then(|address| profiles.get(address))
+            .filter(|profile| !profile.external);
         if wanted.is_none() {
-            let live = snapshot.get("profiles", &id).and_then(|raw| raw.get("devices")?.get(device)?.as_object());
+            let live = snapshot
+                .get("profiles", &id)
+                .and_then(|raw| raw.get("devices")?.get(device)?.as_object());
             for (key, value) in live.into_iter().flatten() {
-                keys.insert(key.clone(), Wanted { value: text(value), sensitive: false, span });
+                keys.insert(
+                    key.clone(),
+                    Wanted {
+                        value: text(value),
+                        sensitive: false,
+                        span,
+                    },
+                );
             }
         }
         for (path, leaf) in wanted.into_iter().flat_map(|profile| &profile.fields) {

@@ -23,13 +23,23 @@ struct Candidate<'a> {
 /// Plans the deletion of what the file no longer names.
 pub(super) fn prune(builder: &mut Builder<'_>, wanted: &[Object]) {
     let candidates = stamped(builder, wanted);
-    remove(builder, wanted, candidates, ("removed-from-site", "no longer in the file"));
+    remove(
+        builder,
+        wanted,
+        candidates,
+        ("removed-from-site", "no longer in the file"),
+    );
 }
 
 /// Plans the deletion of everything that carries the site's stamp.
 pub(super) fn destroy(builder: &mut Builder<'_>, wanted: &[Object]) {
     let candidates = stamped(builder, wanted);
-    remove(builder, wanted, candidates, ("destroy", "destroy takes everything with the site's stamp"));
+    remove(
+        builder,
+        wanted,
+        candidates,
+        ("destroy", "destroy takes everything with the site's stamp"),
+    );
 }
 
 fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a>> {
@@ -37,7 +47,9 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
     let mut found = vec![];
     for kind in kinds::all().iter().copied() {
         for (id, live) in snapshot.all(kind.section()) {
-            let Some(stamp) = kind.stamps(live).into_iter().find(|stamp| stamp.site == builder.site) else { continue };
+            let Some(stamp) = kind.stamps(live).into_iter().find(|stamp| stamp.site == builder.site) else {
+                continue;
+            };
             if builder.seen.contains(&(kind.section(), id.clone())) {
                 continue;
             }
@@ -45,16 +57,32 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
                 Owner::Ours(record) => {
                     let name = stamped_name(kind, &stamp).to_owned();
                     let address = Address::new(kind.section(), name);
-                    found.push(Candidate { kind, id, live, record, address });
+                    found.push(Candidate {
+                        kind,
+                        id,
+                        live,
+                        record,
+                        address,
+                    });
                 }
                 Owner::Copy(of) => {
-                    let text = format!("the {} {id} carries the stamp of {of}: a copy, or renamed by hand; left alone", kind.noun());
-                    builder.plan.notes.push(Note { address: None, code: "copy", text });
+                    let text = format!(
+                        "the {} {id} carries the stamp of {of}: a copy, or renamed by hand; left alone",
+                        kind.noun()
+                    );
+                    builder.plan.notes.push(Note {
+                        address: None,
+                        code: "copy",
+                        text,
+                    });
                 }
                 Owner::Newer(version) => builder.plan.refused.push(Refusal {
                     address: Some(Address::new(kind.section(), id.name.clone())),
                     code: "newer-record",
-                    text: format!("the {} {id} was last applied by a newer lxdeploy (record version {version})", kind.noun()),
+                    text: format!(
+                        "the {} {id} was last applied by a newer lxdeploy (record version {version})",
+                        kind.noun()
+                    ),
                     help: "use that lxdeploy".into(),
                     span: None,
                 }),
@@ -80,8 +108,18 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
 fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidate<'_>>, reason: (&'static str, &str)) {
     let kept = kept(builder, &candidates);
     for candidate in candidates {
-        let Candidate { kind, id, live, record, address } = candidate;
-        if let Some((code, why)) = kept.iter().find(|(keep, _, _)| *keep == (kind.section(), id)).map(|(_, code, why)| (*code, why)) {
+        let Candidate {
+            kind,
+            id,
+            live,
+            record,
+            address,
+        } = candidate;
+        if let Some((code, why)) = kept
+            .iter()
+            .find(|(keep, _, _)| *keep == (kind.section(), id))
+            .map(|(_, code, why)| (*code, why))
+        {
             builder.note(&address, code, format!("{address} is kept: {why}"));
             continue;
         }
@@ -96,7 +134,10 @@ fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidat
             });
             continue;
         }
-        let reason = Reason { code: reason.0, text: reason.1.to_owned() };
+        let reason = Reason {
+            code: reason.0,
+            text: reason.1.to_owned(),
+        };
         let mut change = Change {
             address,
             noun: kind.noun(),
@@ -107,10 +148,18 @@ fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidat
             affects: vec![],
             diff: vec![],
         };
-        let mut work = Work { kind: Some(kind), object, live: Some(live.clone()), ..Work::default() };
+        let mut work = Work {
+            kind: Some(kind),
+            object,
+            live: Some(live.clone()),
+            ..Work::default()
+        };
         if kind.is_built_in(&id.name) {
             change.action = Action::Update;
-            change.reason = Reason { code: GIVEN_BACK, text: "LXD's own: our keys and our stamp go, no more".into() };
+            change.reason = Reason {
+                code: GIVEN_BACK,
+                text: "LXD's own: our keys and our stamp go, no more".into(),
+            };
             change.diff = ours(kind, live, &record);
             work.writes = true;
             work.object = None;
@@ -137,10 +186,19 @@ fn kept<'a>(builder: &Builder<'_>, candidates: &[Candidate<'a>]) -> Vec<Kept<'a>
     if builder.options.delete_data {
         return vec![];
     }
-    let volumes: Vec<&Candidate<'a>> = candidates.iter().filter(|c| c.kind.section() == "storage_volumes").collect();
+    let volumes: Vec<&Candidate<'a>> = candidates
+        .iter()
+        .filter(|c| c.kind.section() == "storage_volumes")
+        .collect();
     let mut kept: Vec<Kept<'a>> = volumes
         .iter()
-        .map(|c| (("storage_volumes", c.id), "kept-data", "it holds data; --delete-data deletes it".to_owned()))
+        .map(|c| {
+            (
+                ("storage_volumes", c.id),
+                "kept-data",
+                "it holds data; --delete-data deletes it".to_owned(),
+            )
+        })
         .collect();
     let projects: HashSet<&str> = volumes.iter().map(|c| c.id.project.as_str()).collect();
     let pools: HashSet<&str> = volumes.iter().filter_map(|c| c.id.pool.as_deref()).collect();
@@ -148,10 +206,18 @@ fn kept<'a>(builder: &Builder<'_>, candidates: &[Candidate<'a>]) -> Vec<Kept<'a>
         let name = candidate.id.name.as_str();
         match candidate.kind.section() {
             "storage_pools" if pools.contains(name) || candidate.kind.holds_data(candidate.live) => {
-                kept.push((("storage_pools", candidate.id), "kept-data", "it holds volumes; --delete-data deletes it with those of the site".to_owned()));
+                kept.push((
+                    ("storage_pools", candidate.id),
+                    "kept-data",
+                    "it holds volumes; --delete-data deletes it with those of the site".to_owned(),
+                ));
             }
             "projects" if projects.contains(name) => {
-                kept.push((("projects", candidate.id), "kept-data", "volumes in it are kept".to_owned()));
+                kept.push((
+                    ("projects", candidate.id),
+                    "kept-data",
+                    "volumes in it are kept".to_owned(),
+                ));
             }
             _ => {}
         }

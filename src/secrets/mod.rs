@@ -21,10 +21,13 @@ impl Source {
     /// Why it cannot be had; never with the text of it.
     pub fn read(&self) -> Result<String, String> {
         let text = match self {
-            Source::Env(name) => {
-                std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(format!("the environment variable {name} is not set"))?
+            Source::Env(name) => std::env::var(name)
+                .ok()
+                .filter(|value| !value.is_empty())
+                .ok_or(format!("the environment variable {name} is not set"))?,
+            Source::File(path) => {
+                std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
             }
-            Source::File(path) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
             Source::Command(words) => run(words)?,
         };
         let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -33,8 +36,13 @@ impl Source {
 }
 
 fn run(words: &[String]) -> Result<String, String> {
-    let Some((program, arguments)) = words.split_first() else { return Err("an empty command".into()) };
-    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    let Some((program, arguments)) = words.split_first() else {
+        return Err("an empty command".into());
+    };
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("{program}: {error}"))?;
     if !output.status.success() {
         // What a password manager writes to stderr is about the secret and not the secret.
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -61,9 +69,23 @@ mod tests {
 
     #[test]
     fn failures_say_why() {
-        assert!(Source::Env("LXDEPLOY_NO_SUCH_VARIABLE".into()).read().unwrap_err().contains("is not set"));
-        assert!(Source::File("/no/such/file".into()).read().unwrap_err().contains("No such file"));
-        assert!(command(&["sh", "-c", "echo locked >&2; exit 3"]).unwrap_err().contains("locked"));
+        assert!(
+            Source::Env("LXDEPLOY_NO_SUCH_VARIABLE".into())
+                .read()
+                .unwrap_err()
+                .contains("is not set")
+        );
+        assert!(
+            Source::File("/no/such/file".into())
+                .read()
+                .unwrap_err()
+                .contains("No such file")
+        );
+        assert!(
+            command(&["sh", "-c", "echo locked >&2; exit 3"])
+                .unwrap_err()
+                .contains("locked")
+        );
         assert!(command(&["/no/such/program"]).unwrap_err().contains("/no/such/program"));
     }
 }

@@ -68,7 +68,9 @@ impl Scope {
 
     /// Sets a variable; a later one of the same name is stronger.
     pub fn set(&self, name: &str, node: Rc<Node>, sensitive: bool) {
-        self.variables.borrow_mut().insert(name.to_owned(), Slot::Written { node, sensitive });
+        self.variables
+            .borrow_mut()
+            .insert(name.to_owned(), Slot::Written { node, sensitive });
     }
 
     /// A variable whose error was told already.
@@ -82,11 +84,19 @@ impl Scope {
     }
 
     /// Renders all templates in a node. What has none is shared with the original.
-    pub fn render(self: &Rc<Self>, node: &Rc<Node>, locals: Option<&Locals>, out: &mut Vec<Diagnostic>) -> Option<Rc<Node>> {
+    pub fn render(
+        self: &Rc<Self>,
+        node: &Rc<Node>,
+        locals: Option<&Locals>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Rc<Node>> {
         if !has_marks(node) {
             return Some(node.clone());
         }
-        let host: Rc<dyn Host> = Rc::new(View { scope: self.clone(), locals: locals.cloned().unwrap_or_default() });
+        let host: Rc<dyn Host> = Rc::new(View {
+            scope: self.clone(),
+            locals: locals.cloned().unwrap_or_default(),
+        });
         self.walk(node, &host, out)
     }
 
@@ -113,12 +123,18 @@ impl Scope {
                 Value::Seq(items.into_iter().collect::<Option<_>>()?)
             }
             Value::Map(entries) => {
-                let entries: Vec<Option<_>> =
-                    entries.iter().map(|(key, value)| Some((key.clone(), self.walk(value, host, out)?))).collect();
+                let entries: Vec<Option<_>> = entries
+                    .iter()
+                    .map(|(key, value)| Some((key.clone(), self.walk(value, host, out)?)))
+                    .collect();
                 Value::Map(entries.into_iter().collect::<Option<_>>()?)
             }
         };
-        Some(Rc::new(Node { span: node.span, value, sensitive: node.sensitive }))
+        Some(Rc::new(Node {
+            span: node.span,
+            value,
+            sensitive: node.sensitive,
+        }))
     }
 
     fn diagnostic(&self, error: &TemplateError, span: Span, text: &str, names: &[String]) -> Option<Diagnostic> {
@@ -127,7 +143,8 @@ impl Scope {
             TemplateError::Undefined(name, range) => {
                 let place = self.part(span, text, range.as_ref());
                 let diagnostic = Diagnostic::error(place, format!("`{name}` is not defined"));
-                let is_live = kinds::by_section(name).is_some() || ["hostvars", "groups", "live"].contains(&name.as_str());
+                let is_live =
+                    kinds::by_section(name).is_some() || ["hostvars", "groups", "live"].contains(&name.as_str());
                 Some(diagnostic.help(if is_live {
                     "nothing of the running system can be referred to here: use static addresses, the name NAME.lxd, or hostvars in a playbook".to_owned()
                 } else {
@@ -140,7 +157,10 @@ impl Scope {
             }
             TemplateError::Other(reason, range) => {
                 let place = self.part(span, text, range.as_ref());
-                Some(Diagnostic::error(place, format!("this template fails: {reason}")).help("templates are Jinja; {% raw %} keeps braces as they are"))
+                Some(
+                    Diagnostic::error(place, format!("this template fails: {reason}"))
+                        .help("templates are Jinja; {% raw %} keeps braces as they are"),
+                )
             }
         }
     }
@@ -148,15 +168,24 @@ impl Scope {
     /// The place of a part of a scalar, where the file has the scalar letter by letter.
     fn part(&self, span: Span, text: &str, range: Option<&Range<usize>>) -> Span {
         let source = self.files.slice(span);
-        let (Some(range), Some(at)) = (range, source.find(text)) else { return span };
-        let Some(before) = text.get(..range.start).filter(|_| range.end <= text.len()) else { return span };
+        let (Some(range), Some(at)) = (range, source.find(text)) else {
+            return span;
+        };
+        let Some(before) = text.get(..range.start).filter(|_| range.end <= text.len()) else {
+            return span;
+        };
         let front = &source[..at];
         if front.contains('\n') || before.contains('\n') {
             return span;
         }
         let skipped = u32::try_from(front.chars().count() + before.chars().count()).unwrap_or(0);
         let start = span.start + u32::try_from(at + range.start).unwrap_or(0);
-        Span { column: span.column + skipped, start, end: start + u32::try_from(range.len()).unwrap_or(0), ..span }
+        Span {
+            column: span.column + skipped,
+            start,
+            end: start + u32::try_from(range.len()).unwrap_or(0),
+            ..span
+        }
     }
 
     /// Renders a variable; it sees other variables, and no object's own names.
@@ -164,19 +193,28 @@ impl Scope {
         if self.path.borrow().iter().any(|open| open == name) {
             let path: Vec<String> = self.path.borrow().iter().cloned().chain([name.to_owned()]).collect();
             self.found.borrow_mut().push(
-                Diagnostic::error(node.span, format!("the variable `{name}` refers to itself: {}", path.join(" → ")))
-                    .help("give one of them a value of its own"),
+                Diagnostic::error(
+                    node.span,
+                    format!("the variable `{name}` refers to itself: {}", path.join(" → ")),
+                )
+                .help("give one of them a value of its own"),
             );
             return Err(Failure::Reported);
         }
         self.path.borrow_mut().push(name.to_owned());
         let mut found = vec![];
-        let host: Rc<dyn Host> = Rc::new(View { scope: self.clone(), locals: Locals::new() });
+        let host: Rc<dyn Host> = Rc::new(View {
+            scope: self.clone(),
+            locals: Locals::new(),
+        });
         let rendered = self.walk(node, &host, &mut found);
         self.path.borrow_mut().pop();
         self.found.borrow_mut().append(&mut found);
         let node = rendered.ok_or(Failure::Reported)?;
-        Ok(Variable { value: node.to_json(), sensitive: sensitive || node.any_sensitive() })
+        Ok(Variable {
+            value: node.to_json(),
+            sensitive: sensitive || node.any_sensitive(),
+        })
     }
 }
 
@@ -199,8 +237,14 @@ impl Host for View {
             Slot::Written { node, sensitive } => (node.clone(), *sensitive),
         };
         let rendered = self.scope.rendered(name, &node, sensitive);
-        let slot = rendered.as_ref().map_or(Slot::Failed, |variable| Slot::Rendered(variable.clone()));
-        if let Ok(Variable { value: serde_json::Value::String(text), sensitive: true }) = &rendered {
+        let slot = rendered
+            .as_ref()
+            .map_or(Slot::Failed, |variable| Slot::Rendered(variable.clone()));
+        if let Ok(Variable {
+            value: serde_json::Value::String(text),
+            sensitive: true,
+        }) = &rendered
+        {
             self.scope.masker.borrow_mut().add(text);
         }
         self.scope.variables.borrow_mut().insert(name.to_owned(), slot);
@@ -208,11 +252,19 @@ impl Host for View {
     }
 
     fn names(&self) -> Vec<String> {
-        self.scope.variables.borrow().keys().chain(self.locals.keys()).cloned().collect()
+        self.scope
+            .variables
+            .borrow()
+            .keys()
+            .chain(self.locals.keys())
+            .cloned()
+            .collect()
     }
 
     fn file(&self, path: &str) -> Result<String, String> {
-        self.scope.files.text(&self.scope.files.directory(self.scope.file.get()).join(path))
+        self.scope
+            .files
+            .text(&self.scope.files.directory(self.scope.file.get()).join(path))
     }
 
     fn env(&self, name: &str) -> Result<String, String> {
@@ -223,7 +275,10 @@ impl Host for View {
         let scope = &self.scope;
         let Some((source, span)) = scope.secrets.get(name) else {
             let near = nearest(name, scope.secrets.keys().map(String::as_str));
-            let hint = near.map_or_else(|| "name it under `secrets`".to_owned(), |near| format!("did you mean `{near}`?"));
+            let hint = near.map_or_else(
+                || "name it under `secrets`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             return Err(Failure::Because(format!("there is no secret `{name}`; {hint}")));
         };
         if scope.mode == SecretMode::Placeholder {

@@ -66,10 +66,20 @@ pub enum TemplateError {
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build().unwrap_or_default());
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .keep_trailing_newline(true)
+            .build()
+            .unwrap_or_default(),
+    );
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("file", |path: String| ask(|host| host.file(&path).map_err(Failure::Because)));
-    environment.add_function("env", |name: String| ask(|host| host.env(&name).map_err(Failure::Because)));
+    environment.add_function("file", |path: String| {
+        ask(|host| host.file(&path).map_err(Failure::Because))
+    });
+    environment.add_function("env", |name: String| {
+        ask(|host| host.env(&name).map_err(Failure::Because))
+    });
     environment.add_function("secret", |name: String| {
         TAINTED.set(true);
         ask(|host| host.secret(&name))
@@ -89,7 +99,9 @@ thread_local! {
 
 fn ask(question: impl FnOnce(&dyn Host) -> Result<String, Failure>) -> Result<Value, JinjaError> {
     let host = HOSTS.with_borrow(|hosts| hosts.last().cloned());
-    let Some(host) = host else { return Err(JinjaError::new(ErrorKind::InvalidOperation, "outside of a template")) };
+    let Some(host) = host else {
+        return Err(JinjaError::new(ErrorKind::InvalidOperation, "outside of a template"));
+    };
     question(&*host).map(Value::from).map_err(jinja)
 }
 
@@ -129,7 +141,10 @@ pub struct Engine<'e> {
 impl<'e> Engine<'e> {
     /// An engine over an [`environment`].
     pub fn new(environment: &'e Environment<'static>) -> Self {
-        Engine { environment, expressions: RefCell::default() }
+        Engine {
+            environment,
+            expressions: RefCell::default(),
+        }
     }
 
     /// True if there is anything to render in a text.
@@ -161,7 +176,8 @@ impl<'e> Engine<'e> {
         {
             let shift = |range: Range<usize>| range.start + offset..range.end + offset;
             let context = Value::from_object(Scope);
-            let undefined = |at: Option<Range<usize>>| undefined(expression.undeclared_variables(false), host, at.map(shift), text);
+            let undefined =
+                |at: Option<Range<usize>>| undefined(expression.undeclared_variables(false), host, at.map(shift), text);
             let value = expression.eval(context).map_err(|error| match error.kind() {
                 ErrorKind::UndefinedError => undefined(error.range()),
                 _ => TemplateError::Other(reason(&error), error.range().map(shift)),
@@ -171,22 +187,32 @@ impl<'e> Engine<'e> {
             }
             return serde_json::to_value(&value).map_err(|error| TemplateError::Other(error.to_string(), None));
         }
-        let rendered = self.environment.render_named_str("value", text, Value::from_object(Scope));
-        rendered.map(serde_json::Value::String).map_err(|error| match error.kind() {
-            ErrorKind::UndefinedError => {
-                let template = self.environment.template_from_str(text);
-                let names = template.map(|template| template.undeclared_variables(false)).unwrap_or_default();
-                undefined(names, host, error.range(), text)
-            }
-            _ => TemplateError::Other(reason(&error), error.range()),
-        })
+        let rendered = self
+            .environment
+            .render_named_str("value", text, Value::from_object(Scope));
+        rendered
+            .map(serde_json::Value::String)
+            .map_err(|error| match error.kind() {
+                ErrorKind::UndefinedError => {
+                    let template = self.environment.template_from_str(text);
+                    let names = template
+                        .map(|template| template.undeclared_variables(false))
+                        .unwrap_or_default();
+                    undefined(names, host, error.range(), text)
+                }
+                _ => TemplateError::Other(reason(&error), error.range()),
+            })
     }
 
     fn expression(&self, inner: &str) -> Option<Rc<Expression<'e, 'static>>> {
         if let Some(known) = self.expressions.borrow().get(inner) {
             return known.clone();
         }
-        let compiled = self.environment.compile_expression_owned(inner.to_owned()).ok().map(Rc::new);
+        let compiled = self
+            .environment
+            .compile_expression_owned(inner.to_owned())
+            .ok()
+            .map(Rc::new);
         self.expressions.borrow_mut().insert(inner.to_owned(), compiled.clone());
         compiled
     }
@@ -214,7 +240,9 @@ fn undefined(
     let known = host.names();
     let mut unknown: Vec<String> = names
         .into_iter()
-        .filter(|name| !known.contains(name) && !["file", "env", "secret", "range", "dict", "namespace"].contains(&name.as_str()))
+        .filter(|name| {
+            !known.contains(name) && !["file", "env", "secret", "range", "dict", "namespace"].contains(&name.as_str())
+        })
         .collect();
     unknown.sort_by_key(|name| text.find(name.as_str()));
     match unknown.into_iter().next() {
@@ -223,7 +251,12 @@ fn undefined(
             TemplateError::Undefined(name, at.or(range))
         }
         None => {
-            let name = range.clone().and_then(|range| text.get(range)).unwrap_or("a part of it").trim().to_owned();
+            let name = range
+                .clone()
+                .and_then(|range| text.get(range))
+                .unwrap_or("a part of it")
+                .trim()
+                .to_owned();
             TemplateError::Undefined(name, range)
         }
     }
@@ -248,24 +281,38 @@ mod tests {
 
     impl Host for Fixed {
         fn variable(&self, name: &str) -> Option<Result<Variable, Failure>> {
-            let plain = |value| Some(Ok(Variable { value, sensitive: false }));
+            let plain = |value| {
+                Some(Ok(Variable {
+                    value,
+                    sensitive: false,
+                }))
+            };
             match name {
                 "count" => plain(json!(3)),
                 "name" => plain(json!("api")),
                 "list" => plain(json!([1, 2])),
                 "map" => plain(json!({"a": {"b": true}})),
-                "token" => Some(Ok(Variable { value: json!("hush"), sensitive: true })),
+                "token" => Some(Ok(Variable {
+                    value: json!("hush"),
+                    sensitive: true,
+                })),
                 "broken" => Some(Err(Failure::Reported)),
                 _ => None,
             }
         }
 
         fn names(&self) -> Vec<String> {
-            ["count", "name", "list", "map", "token", "broken"].map(str::to_owned).to_vec()
+            ["count", "name", "list", "map", "token", "broken"]
+                .map(str::to_owned)
+                .to_vec()
         }
 
         fn file(&self, path: &str) -> Result<String, String> {
-            if path == "there" { Ok("text\n".into()) } else { Err(format!("{path}: not there")) }
+            if path == "there" {
+                Ok("text\n".into())
+            } else {
+                Err(format!("{path}: not there"))
+            }
         }
 
         fn env(&self, name: &str) -> Result<String, String> {
@@ -273,7 +320,11 @@ mod tests {
         }
 
         fn secret(&self, name: &str) -> Result<String, Failure> {
-            if name == "db" { Ok("s3cret".into()) } else { Err(Failure::Because(format!("no secret `{name}`"))) }
+            if name == "db" {
+                Ok("s3cret".into())
+            } else {
+                Err(Failure::Because(format!("no secret `{name}`")))
+            }
         }
     }
 
@@ -310,12 +361,20 @@ mod tests {
 
     #[test]
     fn errors_say_what_and_where() {
-        assert_eq!(run("{{ nmae }}"), Err(TemplateError::Undefined("nmae".into(), Some(3..7))));
-        assert_eq!(run("a {{ nmae }}"), Err(TemplateError::Undefined("nmae".into(), Some(5..9))));
+        assert_eq!(
+            run("{{ nmae }}"),
+            Err(TemplateError::Undefined("nmae".into(), Some(3..7)))
+        );
+        assert_eq!(
+            run("a {{ nmae }}"),
+            Err(TemplateError::Undefined("nmae".into(), Some(5..9)))
+        );
         assert!(matches!(run("{{ map.x.y }}"), Err(TemplateError::Undefined(..))));
         assert!(matches!(run("{{ map.x }}"), Err(TemplateError::Undefined(..))));
         assert!(matches!(run("{{ 1 +  }}"), Err(TemplateError::Other(..))));
-        assert!(matches!(run("{{ file('gone') }}"), Err(TemplateError::Other(reason, _)) if reason.contains("gone: not there")));
+        assert!(
+            matches!(run("{{ file('gone') }}"), Err(TemplateError::Other(reason, _)) if reason.contains("gone: not there"))
+        );
         assert_eq!(run("{{ broken }}"), Err(TemplateError::Reported));
         assert_eq!(run("x{{ broken }}"), Err(TemplateError::Reported));
     }

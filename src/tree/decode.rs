@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 
 use super::node::{Key, Node, Resolved, Value};
@@ -22,11 +22,21 @@ const LIMIT: usize = 100;
 /// serde stops at the first error; so the part that is wrong is left out and the rest is read again, until
 /// nothing more is found. `also_known` are keys that were taken out before: an unknown key may be meant for
 /// one of them. `None` if any error was pushed.
-pub fn decode<T: for<'d> Deserialize<'d>>(node: &Rc<Node>, also_known: &[&str], out: &mut Vec<Diagnostic>) -> Option<T> {
-    let context = Context { dropped: RefCell::default(), also_known };
+pub fn decode<T: for<'d> Deserialize<'d>>(
+    node: &Rc<Node>,
+    also_known: &[&str],
+    out: &mut Vec<Diagnostic>,
+) -> Option<T> {
+    let context = Context {
+        dropped: RefCell::default(),
+        also_known,
+    };
     let mut found = 0;
     for _ in 0..LIMIT {
-        let error = match T::deserialize(De { node, context: &context }) {
+        let error = match T::deserialize(De {
+            node,
+            context: &context,
+        }) {
             Ok(value) if found == 0 => return Some(value),
             Ok(_) => return None,
             Err(error) => error,
@@ -37,7 +47,11 @@ pub fn decode<T: for<'d> Deserialize<'d>>(node: &Rc<Node>, also_known: &[&str], 
             found += 1;
             let help = error.help.unwrap_or_default();
             let diagnostic = Diagnostic::error(error.span.unwrap_or(at.span), error.message);
-            out.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
+            out.push(if help.is_empty() {
+                diagnostic
+            } else {
+                diagnostic.help(help)
+            });
         }
         if Rc::ptr_eq(&at, node) || !context.dropped.borrow_mut().insert(Rc::as_ptr(&at)) {
             return None;
@@ -97,7 +111,10 @@ impl std::error::Error for DecodeError {}
 
 impl serde::de::Error for DecodeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        DecodeError { message: message.to_string(), ..DecodeError::default() }
+        DecodeError {
+            message: message.to_string(),
+            ..DecodeError::default()
+        }
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -105,7 +122,11 @@ impl serde::de::Error for DecodeError {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}", expected.join(", ")),
         };
-        DecodeError { message: format!("there is no `{field}` here"), help: Some(help), ..DecodeError::default() }
+        DecodeError {
+            message: format!("there is no `{field}` here"),
+            help: Some(help),
+            ..DecodeError::default()
+        }
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -113,7 +134,11 @@ impl serde::de::Error for DecodeError {
             Some(near) => format!("did you mean `{near}`? It is one of {}", expected.join(", ")),
             None => format!("it is one of {}", expected.join(", ")),
         };
-        DecodeError { message: format!("`{variant}` is not known here"), help: Some(help), ..DecodeError::default() }
+        DecodeError {
+            message: format!("`{variant}` is not known here"),
+            help: Some(help),
+            ..DecodeError::default()
+        }
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -125,7 +150,10 @@ impl serde::de::Error for DecodeError {
     }
 
     fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
-        DecodeError { message: format!("{unexpected} is not in range: {expected} is wanted"), ..DecodeError::default() }
+        DecodeError {
+            message: format!("{unexpected} is not in range: {expected} is wanted"),
+            ..DecodeError::default()
+        }
     }
 }
 
@@ -145,16 +173,32 @@ impl De<'_> {
             _ => Some(format!("write {what} here")),
         };
         let message = format!("{what} is wanted, and this is {}", self.node.describe());
-        DecodeError { at: Some(self.node.clone()), message, help, ..DecodeError::default() }
+        DecodeError {
+            at: Some(self.node.clone()),
+            message,
+            help,
+            ..DecodeError::default()
+        }
     }
 
     fn int<T: TryFrom<i64>>(&self) -> Result<T, DecodeError> {
-        let Value::Scalar(scalar) = &self.node.value else { return Err(self.wants("a whole number")) };
-        let Resolved::Int(int) = scalar.resolve() else { return Err(self.wants("a whole number")) };
+        let Value::Scalar(scalar) = &self.node.value else {
+            return Err(self.wants("a whole number"));
+        };
+        let Resolved::Int(int) = scalar.resolve() else {
+            return Err(self.wants("a whole number"));
+        };
         T::try_from(int).map_err(|_| DecodeError {
             at: Some(self.node.clone()),
             message: format!("{int} is out of range"),
-            help: Some(if int < 0 { "a number from 0 on is wanted" } else { "a smaller number is wanted" }.into()),
+            help: Some(
+                if int < 0 {
+                    "a number from 0 on is wanted"
+                } else {
+                    "a smaller number is wanted"
+                }
+                .into(),
+            ),
             ..DecodeError::default()
         })
     }
@@ -205,7 +249,9 @@ impl<'de> Deserializer<'de> for De<'_> {
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let Value::Scalar(scalar) = &self.node.value else { return Err(self.wants("a number")) };
+        let Value::Scalar(scalar) = &self.node.value else {
+            return Err(self.wants("a number"));
+        };
         match scalar.resolve() {
             #[allow(clippy::cast_precision_loss)] // nobody writes a number of 2^53 here
             Resolved::Int(int) => visitor.visit_f64(int as f64),
@@ -215,7 +261,9 @@ impl<'de> Deserializer<'de> for De<'_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_str::<DecodeError>(self.text()?).map_err(|error| error.at(self.node))
+        visitor
+            .visit_str::<DecodeError>(self.text()?)
+            .map_err(|error| error.at(self.node))
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -223,10 +271,18 @@ impl<'de> Deserializer<'de> for De<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        if self.node.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.node.is_null() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         match name {
             SPANNED => visitor.visit_seq(Placed::new(self.node.span, self.node.any_sensitive(), self)),
             TEXT => self.deserialize_str(visitor),
@@ -243,7 +299,12 @@ impl<'de> Deserializer<'de> for De<'_> {
         if !matches!(self.node.value, Value::Seq(_)) && !self.node.is_null() {
             return Err(self.wants("a list"));
         }
-        visitor.visit_seq(Items { items: self.node.items().iter(), context: self.context }).map_err(|error| error.at(self.node))
+        visitor
+            .visit_seq(Items {
+                items: self.node.items().iter(),
+                context: self.context,
+            })
+            .map_err(|error| error.at(self.node))
     }
 
     /// An empty value is an empty map.
@@ -252,7 +313,11 @@ impl<'de> Deserializer<'de> for De<'_> {
             return Err(self.wants("a map"));
         }
         visitor
-            .visit_map(Entries { entries: self.node.entries().iter(), value: None, context: self.context })
+            .visit_map(Entries {
+                entries: self.node.entries().iter(),
+                value: None,
+                context: self.context,
+            })
             .map_err(|error| error.at(self.node))
     }
 
@@ -271,7 +336,9 @@ impl<'de> Deserializer<'de> for De<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        visitor.visit_enum(Word { text: self.text()? }).map_err(|error| error.at(self.node))
+        visitor
+            .visit_enum(Word { text: self.text()? })
+            .map_err(|error| error.at(self.node))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -292,7 +359,10 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, DecodeError> {
         let context = self.context;
         match self.items.by_ref().find(|item| context.has(item)) {
-            Some(node) => seed.deserialize(De { node, context }).map(Some).map_err(|error| error.at(node)),
+            Some(node) => seed
+                .deserialize(De { node, context })
+                .map(Some)
+                .map_err(|error| error.at(node)),
             None => Ok(None),
         }
     }
@@ -310,7 +380,9 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
         let context = self.context;
         self.value = self.entries.by_ref().find(|(_, value)| context.has(value));
-        let Some((key, value)) = self.value else { return Ok(None) };
+        let Some((key, value)) = self.value else {
+            return Ok(None);
+        };
         seed.deserialize(KeyDe { key }).map(Some).map_err(|mut error| {
             if error.message.starts_with("there is no ")
                 && let Some(near) = nearest(&key.text, context.also_known.iter().copied())
@@ -322,8 +394,14 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
-        let Some((_, node)) = self.value.take() else { return Err(DecodeError::custom("a value without a key")) };
-        seed.deserialize(De { node, context: self.context }).map_err(|error| error.at(node))
+        let Some((_, node)) = self.value.take() else {
+            return Err(DecodeError::custom("a value without a key"));
+        };
+        seed.deserialize(De {
+            node,
+            context: self.context,
+        })
+        .map_err(|error| error.at(node))
     }
 }
 
@@ -335,8 +413,18 @@ struct Placed<D> {
 
 impl<D> Placed<D> {
     fn new(span: Span, sensitive: bool, value: D) -> Self {
-        let numbers = [span.file.0, span.line, span.column, span.start, span.end, u32::from(sensitive)];
-        Placed { numbers: numbers.into_iter(), value: Some(value) }
+        let numbers = [
+            span.file.0,
+            span.line,
+            span.column,
+            span.start,
+            span.end,
+            u32::from(sensitive),
+        ];
+        Placed {
+            numbers: numbers.into_iter(),
+            value: Some(value),
+        }
     }
 }
 
@@ -363,8 +451,16 @@ impl<'de> Deserializer<'de> for KeyDe<'_> {
         visitor.visit_str(&self.key.text)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
-        if name == SPANNED { visitor.visit_seq(Placed::new(self.key.span, false, self)) } else { visitor.visit_newtype_struct(self) }
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        if name == SPANNED {
+            visitor.visit_seq(Placed::new(self.key.span, false, self))
+        } else {
+            visitor.visit_newtype_struct(self)
+        }
     }
 
     serde::forward_to_deserialize_any! {
@@ -440,19 +536,32 @@ mod tests {
         let thing = decode(&node, &["depends_on"], &mut out);
         let line = |diagnostic: &Diagnostic| {
             let span = diagnostic.span.unwrap();
-            format!("{}:{} {} ({})", span.line, span.column, diagnostic.message, diagnostic.help.as_deref().unwrap_or_default())
+            format!(
+                "{}:{} {} ({})",
+                span.line,
+                span.column,
+                diagnostic.message,
+                diagnostic.help.as_deref().unwrap_or_default()
+            )
         };
         (thing, out.iter().map(line).collect())
     }
 
     #[test]
     fn what_is_right_is_read_with_its_place() {
-        let (thing, errors) = run("count: 3\nconfig: {a: true, b: 0644}\nmode: very-slow\nlist: [x, 2]\nextra: {k: [1]}\non: yes\n");
+        let (thing, errors) =
+            run("count: 3\nconfig: {a: true, b: 0644}\nmode: very-slow\nlist: [x, 2]\nextra: {k: [1]}\non: yes\n");
         assert_eq!(errors, Vec::<String>::new());
         let thing = thing.unwrap();
-        assert_eq!((thing.count.value, thing.count.span.column, thing.mode), (3, 8, Some(Mode::VerySlow)));
+        assert_eq!(
+            (thing.count.value, thing.count.span.column, thing.mode),
+            (3, 8, Some(Mode::VerySlow))
+        );
         assert_eq!(thing.config.0[1].1.value, Text("0644".into()));
-        assert_eq!((thing.config.0[1].0.value.as_str(), thing.config.0[1].0.span.column), ("b", 19));
+        assert_eq!(
+            (thing.config.0[1].0.value.as_str(), thing.config.0[1].0.span.column),
+            ("b", 19)
+        );
         assert_eq!(thing.list.unwrap()[1].value, "2");
         assert_eq!(thing.extra.unwrap().0.get("k").unwrap().items().len(), 1);
         assert_eq!(thing.on, Some(true));
@@ -474,10 +583,22 @@ mod tests {
 
     #[test]
     fn out_of_range_missing_and_quoted() {
-        assert_eq!(run("count: -1\n").1, ["1:8 -1 is out of range (a number from 0 on is wanted)"]);
+        assert_eq!(
+            run("count: -1\n").1,
+            ["1:8 -1 is out of range (a number from 0 on is wanted)"]
+        );
         assert_eq!(run("mode: fast\n").1, ["1:1 `count` is missing (add `count:`)"]);
-        assert_eq!(run("count: '3'\n").1, ["1:8 a whole number is wanted, and this is text `3` (take the quotes away)"]);
-        assert_eq!(run("count: 1\nconfig: {a: [1]}\n").1, ["2:13 text is wanted, and this is a list (write text here)"]);
-        assert_eq!(run("count: 1\nlist: x\n").1, ["2:7 a list is wanted, and this is text `x` (write [ … ], or one line with `- ` for each)"]);
+        assert_eq!(
+            run("count: '3'\n").1,
+            ["1:8 a whole number is wanted, and this is text `3` (take the quotes away)"]
+        );
+        assert_eq!(
+            run("count: 1\nconfig: {a: [1]}\n").1,
+            ["2:13 text is wanted, and this is a list (write text here)"]
+        );
+        assert_eq!(
+            run("count: 1\nlist: x\n").1,
+            ["2:7 a list is wanted, and this is text `x` (write [ … ], or one line with `- ` for each)"]
+        );
     }
 }

@@ -80,7 +80,14 @@ const AT_START: &[&str] = &[
 ];
 
 /// Keys whose values are sizes.
-const SIZES: &[&str] = &["size", "size.state", "limits.memory", "limits.disk", "volume.size", "volatile.size"];
+const SIZES: &[&str] = &[
+    "size",
+    "size.state",
+    "limits.memory",
+    "limits.disk",
+    "volume.size",
+    "volatile.size",
+];
 
 /// True if a change of the key waits for the instance to start again.
 pub fn needs_restart(entity: &Entity<'_>, key: &str) -> bool {
@@ -121,11 +128,14 @@ pub fn canonical(entity: &Entity<'_>, path: &Path, wanted: &Value) -> String {
 pub fn check(entity: &Entity<'_>, key: &str, text: &str, at_key: Span, at_value: Span) -> Vec<Diagnostic> {
     if key.starts_with("user.lxdeploy.") {
         return vec![
-            Diagnostic::error(at_key, format!("`{key}` is lxdeploy's own stamp")).help("take it away; lxdeploy writes it itself"),
+            Diagnostic::error(at_key, format!("`{key}` is lxdeploy's own stamp"))
+                .help("take it away; lxdeploy writes it itself"),
         ];
     }
     if key.starts_with("volatile.") || (key.starts_with("image.") && *entity == Entity::Instance) {
-        return vec![Diagnostic::error(at_key, format!("`{key}` is LXD's own")).help("take it away; LXD keeps it itself")];
+        return vec![
+            Diagnostic::error(at_key, format!("`{key}` is LXD's own")).help("take it away; LXD keeps it itself"),
+        ];
     }
     let Some(kind) = lookup(entity, key) else {
         if is_free(entity) {
@@ -137,22 +147,30 @@ pub fn check(entity: &Entity<'_>, key: &str, text: &str, at_key: Span, at_value:
             None => warning.help("it is sent as it is; the server decides"),
         }];
     };
-    value_error(kind, key, text).map(|(message, help)| Diagnostic::error(at_value, message).help(help)).into_iter().collect()
+    value_error(kind, key, text)
+        .map(|(message, help)| Diagnostic::error(at_value, message).help(help))
+        .into_iter()
+        .collect()
 }
 
 fn value_error(kind: Type, key: &str, text: &str) -> Option<(String, String)> {
     let is_size = SIZES.contains(&key);
     match kind {
         _ if text.is_empty() => None,
-        Type::Bool if value::as_bool(text).is_none() => {
-            Some((format!("`{key}` is true or false, and this is `{text}`"), "write true or false".into()))
-        }
-        Type::Integer if text.parse::<i64>().is_err() => {
-            Some((format!("`{key}` is a whole number, and this is `{text}`"), "write a whole number".into()))
-        }
-        _ if is_size && !text.ends_with('%') => {
-            units::parse_size(text).err().map(|reason| (format!("`{key}`: {reason}"), "sizes are such as 512MiB, 10GiB or 20GB".into()))
-        }
+        Type::Bool if value::as_bool(text).is_none() => Some((
+            format!("`{key}` is true or false, and this is `{text}`"),
+            "write true or false".into(),
+        )),
+        Type::Integer if text.parse::<i64>().is_err() => Some((
+            format!("`{key}` is a whole number, and this is `{text}`"),
+            "write a whole number".into(),
+        )),
+        _ if is_size && !text.ends_with('%') => units::parse_size(text).err().map(|reason| {
+            (
+                format!("`{key}`: {reason}"),
+                "sizes are such as 512MiB, 10GiB or 20GB".into(),
+            )
+        }),
         _ => None,
     }
 }
@@ -166,13 +184,22 @@ pub fn lookup(entity: &Entity<'_>, key: &str) -> Option<Type> {
     tables_of(entity).iter().find_map(|table| {
         let index = index(table);
         index.exact.get(key).copied().or_else(|| {
-            index.patterns.iter().find(|(prefix, _)| key.len() > prefix.len() && key.starts_with(prefix)).map(|(_, kind)| *kind)
+            index
+                .patterns
+                .iter()
+                .find(|(prefix, _)| key.len() > prefix.len() && key.starts_with(prefix))
+                .map(|(_, kind)| *kind)
         })
     })
 }
 
 fn near(entity: &Entity<'_>, key: &str) -> Option<&'static str> {
-    nearest(key, tables_of(entity).iter().flat_map(|table| index(table).exact.keys().copied()))
+    nearest(
+        key,
+        tables_of(entity)
+            .iter()
+            .flat_map(|table| index(table).exact.keys().copied()),
+    )
 }
 
 static DEVICES: &[(&str, tables::Table)] = &[
@@ -201,7 +228,11 @@ static NETWORKS: &[(&str, tables::Table)] = &[
 /// The tables that may hold a key: of a device or network of unknown type those of all types.
 fn tables_of(entity: &Entity<'_>) -> Vec<tables::Table> {
     let of = |tables: &[(&str, tables::Table)], wanted: Option<&str>| {
-        tables.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name)).map(|(_, table)| *table).collect()
+        tables
+            .iter()
+            .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name))
+            .map(|(_, table)| *table)
+            .collect()
     };
     match entity {
         Entity::Instance => vec![tables::INSTANCE],
@@ -231,18 +262,28 @@ fn index(table: &tables::Table) -> &'static Index {
             tables::PROJECT,
             tables::NETWORK_ACL,
         ];
-        let all = all.into_iter().chain(DEVICES.iter().chain(NETWORKS).map(|(_, table)| *table));
+        let all = all
+            .into_iter()
+            .chain(DEVICES.iter().chain(NETWORKS).map(|(_, table)| *table));
         all.map(|table| (table.as_ptr() as usize, build(table))).collect()
     });
     static EMPTY: OnceLock<Index> = OnceLock::new();
-    indexes.get(&(table.as_ptr() as usize)).unwrap_or_else(|| EMPTY.get_or_init(|| build(&[])))
+    indexes
+        .get(&(table.as_ptr() as usize))
+        .unwrap_or_else(|| EMPTY.get_or_init(|| build(&[])))
 }
 
 fn build(table: tables::Table) -> Index {
-    let keys = || table.iter().flat_map(|(kind, keys)| keys.split_whitespace().map(|key| (key, *kind)));
+    let keys = || {
+        table
+            .iter()
+            .flat_map(|(kind, keys)| keys.split_whitespace().map(|key| (key, *kind)))
+    };
     Index {
         exact: keys().filter(|(key, _)| !key.contains('*')).collect(),
-        patterns: keys().filter_map(|(key, kind)| Some((key.split_once('*')?.0, kind))).collect(),
+        patterns: keys()
+            .filter_map(|(key, kind)| Some((key.split_once('*')?.0, kind)))
+            .collect(),
     }
 }
 
@@ -277,15 +318,19 @@ mod tests {
 
     #[test]
     fn what_no_server_takes_is_an_error_and_what_is_unknown_a_warning() {
-        insta::assert_snapshot!([
-            errors(Entity::Instance, "limits.memroy", "1GiB"),
-            errors(Entity::Instance, "security.nesting", "maybe"),
-            errors(Entity::Instance, "boot.stop.priority", "high"),
-            errors(Entity::Instance, "limits.memory", "1G"),
-            errors(Entity::Instance, "volatile.eth0.hwaddr", "x"),
-            errors(Entity::Instance, "user.lxdeploy.site", "x"),
-            errors(Entity::Device(Some("nic")), "parant", "eth0"),
-        ].concat().join("\n"));
+        insta::assert_snapshot!(
+            [
+                errors(Entity::Instance, "limits.memroy", "1GiB"),
+                errors(Entity::Instance, "security.nesting", "maybe"),
+                errors(Entity::Instance, "boot.stop.priority", "high"),
+                errors(Entity::Instance, "limits.memory", "1G"),
+                errors(Entity::Instance, "volatile.eth0.hwaddr", "x"),
+                errors(Entity::Instance, "user.lxdeploy.site", "x"),
+                errors(Entity::Device(Some("nic")), "parant", "eth0"),
+            ]
+            .concat()
+            .join("\n")
+        );
     }
 
     #[test]
@@ -302,7 +347,13 @@ mod tests {
 
     #[test]
     fn restarts() {
-        for (key, restarts) in [("security.privileged", true), ("raw.lxc", true), ("limits.cpu", false), ("user.x", false), ("boot.autostart", false)] {
+        for (key, restarts) in [
+            ("security.privileged", true),
+            ("raw.lxc", true),
+            ("limits.cpu", false),
+            ("user.x", false),
+            ("boot.autostart", false),
+        ] {
             assert_eq!(needs_restart(&Entity::Instance, key), restarts, "{key}");
         }
     }
