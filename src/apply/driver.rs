@@ -37,18 +37,12 @@ pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mu
     let mut running = FuturesUnordered::new();
     let mut since: HashMap<StepId, Instant> = HashMap::new();
     let (mut done, mut failed) = (0, 0);
-    emit(Event::Started {
-        steps: plan.steps.len(),
-    });
+    emit(Event::Started { steps: plan.steps.len() });
     loop {
         while let Some(id) = schedule.start_next() {
             let step = &plan.steps[id.0];
             since.insert(id, Instant::now());
-            emit(Event::StepStarted {
-                step: id,
-                address: step.address.clone(),
-                verb: step.verb,
-            });
+            emit(Event::StepStarted { step: id, address: step.address.clone(), verb: step.verb });
             let context = &context;
             running.push(async move { (id, step::run(context, id).await) });
         }
@@ -82,24 +76,13 @@ pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mu
         emit(ended(plan, id, Outcome::Cancelled, Duration::ZERO));
     }
     let not_tried = plan.steps.len() - done - failed;
-    emit(Event::Ended {
-        done,
-        failed,
-        not_tried,
-        elapsed: started.elapsed(),
-    });
+    emit(Event::Ended { done, failed, not_tried, elapsed: started.elapsed() });
     done == plan.steps.len()
 }
 
 fn ended(plan: &Plan, id: StepId, outcome: Outcome, elapsed: Duration) -> Event {
     let step = &plan.steps[id.0];
-    Event::StepEnded {
-        step: id,
-        address: step.address.clone(),
-        verb: step.verb,
-        outcome,
-        elapsed,
-    }
+    Event::StepEnded { step: id, address: step.address.clone(), verb: step.verb, outcome, elapsed }
 }
 
 /// What a step costs the server.

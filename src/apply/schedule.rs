@@ -42,14 +42,7 @@ impl Default for Limits {
     /// Measured with a dir pool on two cores: unpacking is fastest with 4 at once (beyond, the disk's cache
     /// suffers), starting gains up to 16, and both overlap. `tests/bench/` has the script.
     fn default() -> Self {
-        Limits {
-            unpack: 4,
-            power: 16,
-            write: 8,
-            global: 1,
-            wait: 1000,
-            total: 24,
-        }
+        Limits { unpack: 4, power: 16, write: 8, global: 1, wait: 1000, total: 24 }
     }
 }
 
@@ -57,14 +50,7 @@ impl Limits {
     /// `--parallel N`: so many steps of any kind.
     pub fn of(parallel: usize) -> Self {
         let n = parallel.max(1);
-        Limits {
-            unpack: n,
-            power: n,
-            write: n,
-            global: 1,
-            total: n,
-            ..Limits::default()
-        }
+        Limits { unpack: n, power: n, write: n, global: 1, total: n, ..Limits::default() }
     }
 
     fn of_class(&self, class: Class) -> usize {
@@ -107,11 +93,7 @@ impl Schedule {
         }
         let mut depth = vec![0; steps.len()];
         for index in (0..steps.len()).rev() {
-            depth[index] = dependents[index]
-                .iter()
-                .map(|after| depth[*after] + 1)
-                .max()
-                .unwrap_or(0);
+            depth[index] = dependents[index].iter().map(|after| depth[*after] + 1).max().unwrap_or(0);
         }
         let waiting: Vec<usize> = steps.iter().map(|step| step.waits_for.len()).collect();
         let mut schedule = Schedule {
@@ -135,8 +117,7 @@ impl Schedule {
 
     fn offer(&mut self, index: usize) {
         if self.waiting[index] == 0 && !self.ended[index] {
-            self.ready
-                .insert((self.classes[index], Reverse(self.depth[index]), index));
+            self.ready.insert((self.classes[index], Reverse(self.depth[index]), index));
         }
     }
 
@@ -152,12 +133,8 @@ impl Schedule {
             if of_class >= self.limits.of_class(class) || (class != Class::Wait && working >= self.limits.total) {
                 continue;
             }
-            let candidates = self
-                .ready
-                .range((class, Reverse(usize::MAX), 0)..=(class, Reverse(0), usize::MAX));
-            let free = candidates
-                .copied()
-                .find(|(_, _, index)| !self.busy.contains(&self.addresses[*index]));
+            let candidates = self.ready.range((class, Reverse(usize::MAX), 0)..=(class, Reverse(0), usize::MAX));
+            let free = candidates.copied().find(|(_, _, index)| !self.busy.contains(&self.addresses[*index]));
             if let Some(entry) = free {
                 self.ready.remove(&entry);
                 self.running.insert(entry.2, class);
@@ -229,44 +206,24 @@ mod tests {
             Just(Class::Global),
             Just(Class::Wait)
         ];
-        prop::collection::vec(
-            (
-                prop::collection::vec(any::<prop::sample::Index>(), 0..3),
-                0..12usize,
-                class,
-            ),
-            0..40,
-        )
-        .prop_map(|raw| {
-            let steps = raw.iter().enumerate().map(|(index, (before, address, _))| {
-                let mut waits_for: Vec<StepId> = before
-                    .iter()
-                    .filter(|_| index > 0)
-                    .map(|before| StepId(before.index(index)))
-                    .collect();
-                waits_for.sort_unstable();
-                waits_for.dedup();
-                let address = Address::new("instances", format!("i{address}"));
-                Step {
-                    id: StepId(index),
-                    address,
-                    verb: Verb::Update,
-                    change: 0,
-                    waits_for,
-                }
-            });
-            (steps.collect(), raw.iter().map(|(_, _, class)| *class).collect())
-        })
+        prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..12usize, class), 0..40)
+            .prop_map(|raw| {
+                let steps = raw.iter().enumerate().map(|(index, (before, address, _))| {
+                    let mut waits_for: Vec<StepId> =
+                        before.iter().filter(|_| index > 0).map(|before| StepId(before.index(index))).collect();
+                    waits_for.sort_unstable();
+                    waits_for.dedup();
+                    let address = Address::new("instances", format!("i{address}"));
+                    Step { id: StepId(index), address, verb: Verb::Update, change: 0, waits_for }
+                });
+                (steps.collect(), raw.iter().map(|(_, _, class)| *class).collect())
+            })
     }
 
     fn dependents_of(steps: &[Step], failed: &HashSet<usize>) -> HashSet<usize> {
         let mut blocked = HashSet::new();
         for step in steps {
-            if step
-                .waits_for
-                .iter()
-                .any(|before| failed.contains(&before.0) || blocked.contains(&before.0))
-            {
+            if step.waits_for.iter().any(|before| failed.contains(&before.0) || blocked.contains(&before.0)) {
                 blocked.insert(step.id.0);
             }
         }

@@ -31,31 +31,20 @@ struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure {
-            message: error.to_string(),
-            details: vec![],
-        }
+        Failure { message: error.to_string(), details: vec![] }
     }
 }
 
 impl Failure {
     fn because(message: impl Into<String>) -> Self {
-        Failure {
-            message: message.into(),
-            details: vec![],
-        }
+        Failure { message: message.into(), details: vec![] }
     }
 }
 
 impl<'a> Context<'a> {
     /// For one run.
     pub fn new(plan: &'a Plan, run: &'a Run<'a>, events: UnboundedSender<Event>) -> Self {
-        Context {
-            plan,
-            run,
-            events,
-            images: RefCell::default(),
-        }
+        Context { plan, run, events, images: RefCell::default() }
     }
 }
 
@@ -105,19 +94,13 @@ impl One<'_> {
     }
 
     fn object(&self) -> Result<&Object, Failure> {
-        self.work
-            .object
-            .as_ref()
-            .ok_or_else(|| Failure::because("a step without an object"))
+        self.work.object.as_ref().ok_or_else(|| Failure::because("a step without an object"))
     }
 
     /// Where the object lives under its new name.
     fn id(&self) -> Id {
         match &self.work.object {
-            Some(object) if object.lifecycle.is_some() => Id {
-                name: object.name.clone(),
-                ..self.change.id.clone()
-            },
+            Some(object) if object.lifecycle.is_some() => Id { name: object.name.clone(), ..self.change.id.clone() },
             _ => self.change.id.clone(),
         }
     }
@@ -128,14 +111,7 @@ impl One<'_> {
         let (events, step, address) = (self.context.events.clone(), self.step.id, self.step.address.clone());
         tokio::spawn(async move {
             while let Some(text) = receiver.recv().await {
-                if events
-                    .send(Event::StepProgress {
-                        step,
-                        address: address.clone(),
-                        text,
-                    })
-                    .is_err()
-                {
+                if events.send(Event::StepProgress { step, address: address.clone(), text }).is_err() {
                     break;
                 }
             }
@@ -187,12 +163,7 @@ impl One<'_> {
         }
         let id = self.id();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        let creation = Creation {
-            id: &id,
-            stamp_leaves: leaves,
-            image: self.image_source(object)?,
-            fingerprint: None,
-        };
+        let creation = Creation { id: &id, stamp_leaves: leaves, image: self.image_source(object)?, fingerprint: None };
         for call in kind.create(object, &creation) {
             match self.send(&call).await {
                 Ok(_) => {}
@@ -211,12 +182,8 @@ impl One<'_> {
     /// True if the object is there with this run's stamp.
     async fn is_made(&self, kind: &dyn Kind, id: &Id) -> Result<bool, Failure> {
         let found = self.read(id, &Raw::new()).await?;
-        Ok(found.is_some_and(|(raw, _)| {
-            self.work
-                .stamp
-                .as_ref()
-                .is_some_and(|stamp| kind.stamps(&raw).contains(stamp))
-        }))
+        Ok(found
+            .is_some_and(|(raw, _)| self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(&raw).contains(stamp))))
     }
 
     fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
@@ -246,21 +213,10 @@ impl One<'_> {
     async fn create_image(&self, kind: &'static dyn Kind, object: &Object) -> Result<(), Failure> {
         let id = self.change.id.clone();
         let project = id.project.clone();
-        let known = self
-            .context
-            .run
-            .snapshot
-            .fingerprints
-            .get(&object.address)
-            .and_then(|known| known.as_ref().ok())
-            .cloned();
+        let known =
+            self.context.run.snapshot.fingerprints.get(&object.address).and_then(|known| known.as_ref().ok()).cloned();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        let creation = Creation {
-            id: &id,
-            stamp_leaves: leaves.clone(),
-            image: None,
-            fingerprint: known.clone(),
-        };
+        let creation = Creation { id: &id, stamp_leaves: leaves.clone(), image: None, fingerprint: known.clone() };
         let there = match &known {
             Some(fingerprint) => self.image(&project, fingerprint).await?,
             None => None,
@@ -279,8 +235,7 @@ impl One<'_> {
                     Err(error) => return Err(error.into()),
                 }
             }
-            made.or(known)
-                .ok_or_else(|| Failure::because("LXD did not say which image it made"))?
+            made.or(known).ok_or_else(|| Failure::because("LXD did not say which image it made"))?
         };
         let (before, _) = self
             .image(&project, &fingerprint)
@@ -295,19 +250,12 @@ impl One<'_> {
             self.send(&call).await?;
         }
         self.set_aliases(object, &project, &fingerprint).await?;
-        self.context
-            .images
-            .borrow_mut()
-            .insert(object.address.clone(), fingerprint);
+        self.context.images.borrow_mut().insert(object.address.clone(), fingerprint);
         Ok(())
     }
 
     async fn image(&self, project: &str, fingerprint: &str) -> Result<Option<(Raw, Option<String>)>, Error> {
-        match self
-            .client
-            .read::<Raw>(&Call::get(&["images", fingerprint]).project(project))
-            .await
-        {
+        match self.client.read::<Raw>(&Call::get(&["images", fingerprint]).project(project)).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -316,15 +264,8 @@ impl One<'_> {
 
     /// Makes each wanted alias, or moves it here.
     async fn set_aliases(&self, object: &Object, project: &str, fingerprint: &str) -> Result<(), Failure> {
-        let wanted = object
-            .fields
-            .get(&Path::field("aliases"))
-            .and_then(|wanted| wanted.value.as_array());
-        let id = Id {
-            project: project.to_owned(),
-            pool: None,
-            name: fingerprint.to_owned(),
-        };
+        let wanted = object.fields.get(&Path::field("aliases")).and_then(|wanted| wanted.value.as_array());
+        let id = Id { project: project.to_owned(), pool: None, name: fingerprint.to_owned() };
         for alias in wanted.into_iter().flatten().filter_map(Value::as_str) {
             match self.send(&image::alias_call(&id, alias, fingerprint)).await {
                 Ok(_) => {}
@@ -344,10 +285,8 @@ impl One<'_> {
         let planned = self.work.live.clone().unwrap_or_default();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
         for _ in 0..MERGES {
-            let (before, etag) = self
-                .read(&id, &planned)
-                .await?
-                .ok_or_else(|| Failure::because("it is no longer there; plan again"))?;
+            let (before, etag) =
+                self.read(&id, &planned).await?.ok_or_else(|| Failure::because("it is no longer there; plan again"))?;
             let mut after = before.clone();
             for field in self.change.diff.iter().filter(|field| !is_power(&field.path)) {
                 let now = kind.live(&before, &field.path);
@@ -375,9 +314,7 @@ impl One<'_> {
                 result => return result.map_err(Failure::from),
             }
         }
-        Err(Failure::because(
-            "changed under us, again and again; plan again when it is at rest",
-        ))
+        Err(Failure::because("changed under us, again and again; plan again when it is at rest"))
     }
 
     async fn write(
@@ -411,8 +348,7 @@ impl One<'_> {
                         }
                         _ => String::new(),
                     };
-                    self.send(&image::move_alias_call(id, &name, &image::fingerprint(after)))
-                        .await?;
+                    self.send(&image::move_alias_call(id, &name, &image::fingerprint(after))).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -440,11 +376,7 @@ impl One<'_> {
     async fn delete_cached_images(&self, project: &str) -> Result<(), Failure> {
         let list = Call::get(&["images"]).project(project).query("recursion", "1");
         let (images, _) = self.client.read::<Option<Vec<Raw>>>(&list).await?;
-        for raw in images
-            .into_iter()
-            .flatten()
-            .filter(|raw| raw.get("cached") == Some(&Value::Bool(true)))
-        {
+        for raw in images.into_iter().flatten().filter(|raw| raw.get("cached") == Some(&Value::Bool(true))) {
             let call = Call::delete(&["images", &image::fingerprint(&raw)]).project(project);
             match self.send(&call).await {
                 Err(error) if !error.is_not_found() => return Err(error.into()),
@@ -470,51 +402,31 @@ impl One<'_> {
     }
 
     async fn start(&self) -> Result<(), Failure> {
-        let status = self
-            .work
-            .live
-            .as_ref()
-            .and_then(|live| live.get("status"))
-            .and_then(Value::as_str);
-        let action = if status == Some("Frozen") && self.change.action != Action::Replace {
-            "unfreeze"
-        } else {
-            "start"
-        };
-        self.power(&instance::power_call(&self.id(), action, None), "Running")
-            .await
+        let status = self.work.live.as_ref().and_then(|live| live.get("status")).and_then(Value::as_str);
+        let action =
+            if status == Some("Frozen") && self.change.action != Action::Replace { "unfreeze" } else { "start" };
+        self.power(&instance::power_call(&self.id(), action, None), "Running").await
     }
 
     async fn stop(&self) -> Result<(), Failure> {
         let id = &self.change.id;
         let lifecycle = self.work.object.as_ref().and_then(|object| object.lifecycle.as_ref());
         let timeout = lifecycle.map_or(instance::STOP_TIMEOUT, |lifecycle| lifecycle.stop_timeout);
-        let timeout = if self.context.run.force_stop {
-            Duration::ZERO
-        } else {
-            timeout
-        };
+        let timeout = if self.context.run.force_stop { Duration::ZERO } else { timeout };
         if !timeout.is_zero() {
-            match self
-                .power(&instance::power_call(id, "stop", Some(timeout)), "Stopped")
-                .await
-            {
+            match self.power(&instance::power_call(id, "stop", Some(timeout)), "Stopped").await {
                 Ok(()) => return Ok(()),
-                Err(failure) => tracing::info!(
-                    "{}: not stopped in time ({}); by force now",
-                    self.step.address,
-                    failure.message
-                ),
+                Err(failure) => {
+                    tracing::info!("{}: not stopped in time ({}); by force now", self.step.address, failure.message)
+                }
             }
         }
-        self.power(&instance::power_call(id, "stop", Some(Duration::ZERO)), "Stopped")
-            .await
+        self.power(&instance::power_call(id, "stop", Some(Duration::ZERO)), "Stopped").await
     }
 
     async fn restart(&self) -> Result<(), Failure> {
         self.stop().await?;
-        self.power(&instance::power_call(&self.id(), "start", None), "Running")
-            .await
+        self.power(&instance::power_call(&self.id(), "start", None), "Running").await
     }
 
     /// A change of power is not the same sent twice, so a doubtful answer is settled by looking.
@@ -522,11 +434,7 @@ impl One<'_> {
         match self.send(call).await {
             Ok(_) => Ok(()),
             Err(error) => {
-                let id = if self.step.verb == Verb::Stop {
-                    &self.change.id
-                } else {
-                    &self.id()
-                };
+                let id = if self.step.verb == Verb::Stop { &self.change.id } else { &self.id() };
                 let now = match &error {
                     Error::OutcomeUnknown(_) => self.read(id, &Raw::new()).await?,
                     error if error.is_in_that_state() => self.read(id, &Raw::new()).await?,
@@ -536,15 +444,8 @@ impl One<'_> {
                 if now.is_some_and(|(raw, _)| raw.get("status").is_some_and(|status| status == wanted)) {
                     return Ok(());
                 }
-                let details = if wanted == "Running" {
-                    guest::last_log_lines(self.client, id).await
-                } else {
-                    vec![]
-                };
-                Err(Failure {
-                    message: error.to_string(),
-                    details,
-                })
+                let details = if wanted == "Running" { guest::last_log_lines(self.client, id).await } else { vec![] };
+                Err(Failure { message: error.to_string(), details })
             }
         }
     }
@@ -556,10 +457,7 @@ impl One<'_> {
         let id = self.id();
         guest::wait_ready(self.client, &id, &lifecycle.ready, lifecycle.ready_timeout)
             .await
-            .map_err(|not_ready| Failure {
-                message: not_ready.message,
-                details: not_ready.log_lines,
-            })
+            .map_err(|not_ready| Failure { message: not_ready.message, details: not_ready.log_lines })
     }
 }
 

@@ -87,11 +87,7 @@ pub enum Format {
 
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
-    if name.is_empty() {
-        Err("write NAME=VALUE".into())
-    } else {
-        Ok((name.to_owned(), value.to_owned()))
-    }
+    if name.is_empty() { Err("write NAME=VALUE".into()) } else { Ok((name.to_owned(), value.to_owned())) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -152,23 +148,14 @@ fn load_in(
     global: &Global,
     secrets: SecretMode,
 ) -> Option<(Site, Masker, Sources)> {
-    let options = site::Options {
-        vars: args.vars.clone(),
-        vars_files: args.vars_files.clone(),
-        project,
-        secrets,
-    };
+    let options = site::Options { vars: args.vars.clone(), vars_files: args.vars_files.clone(), project, secrets };
     let loaded = site::load(&args.site, &options);
     if !loaded.diagnostics.is_empty() {
         let style = Style::of(&std::io::stderr(), global.no_color);
         let text = report::diagnostics::render(&loaded.diagnostics, &loaded.sources, style.color);
         eprintln!("{}\n", loaded.masker.mask(&text));
     }
-    let errors = loaded
-        .diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.is_error())
-        .count();
+    let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     if errors > 0 {
         let s = if errors == 1 { "" } else { "s" };
         complain(global, &format!("{}: {errors} error{s}", args.site.display()));
@@ -183,26 +170,15 @@ fn load_in(
 pub fn open(args: &SiteArgs, global: &Global) -> Result<Opened, Exit> {
     let (mut site, mut masker, mut sources) = load(args, global, SecretMode::Read).ok_or(Exit::Failed)?;
     let told = |error: lxd::Error| complain(global, &error.to_string());
-    let remote = args
-        .remote
-        .clone()
-        .or_else(|| site.remote.as_ref().map(|remote| remote.value.clone()));
-    let fingerprint = site
-        .server_fingerprint
-        .as_ref()
-        .map(|fingerprint| fingerprint.value.as_str());
+    let remote = args.remote.clone().or_else(|| site.remote.as_ref().map(|remote| remote.value.clone()));
+    let fingerprint = site.server_fingerprint.as_ref().map(|fingerprint| fingerprint.value.as_str());
     let endpoint = lxd::resolve(remote.as_deref().unwrap_or("local"), fingerprint).map_err(told)?;
     if let Some(project) = endpoint.project.clone().filter(|_| !site.names_project) {
         // A remote of lxc's may name its own project.
         (site, masker, sources) = load_in(args, Some(project), global, SecretMode::Read).ok_or(Exit::Failed)?;
     }
     let client = Client::connect(&endpoint, args.timeout).map_err(told)?;
-    Ok(Opened {
-        site,
-        masker,
-        sources,
-        client,
-    })
+    Ok(Opened { site, masker, sources, client })
 }
 
 impl Opened {
@@ -244,21 +220,14 @@ impl Opened {
                 let style = Style::of(&std::io::stdout(), global.no_color);
                 print!("{}", self.masker.mask(&report::text::plan(plan, &self.sources, style)));
             }
-            Format::Json => println!(
-                "{}",
-                report::json::masked(report::json::plan(plan, &self.sources), &self.masker)
-            ),
+            Format::Json => println!("{}", report::json::masked(report::json::plan(plan, &self.sources), &self.masker)),
         }
     }
 
     /// Asks where needed, runs the plan, and tells how it goes.
     pub async fn run(&self, plan: &Plan, snapshot: &Snapshot, args: &RunArgs, global: &Global) -> Exit {
         if !args.yes {
-            let question = if plan.destroy {
-                "Destroy all of this?"
-            } else {
-                "Apply this plan?"
-            };
+            let question = if plan.destroy { "Destroy all of this?" } else { "Apply this plan?" };
             match ask(question, global) {
                 Ok(true) => {}
                 Ok(false) => return complain(global, "declined; nothing was written"),
@@ -267,12 +236,7 @@ impl Opened {
         }
         let interrupt = interrupts();
         let limits = args.parallel.map_or_else(Limits::default, Limits::of);
-        let run = apply::Run {
-            client: &self.client,
-            snapshot,
-            limits,
-            force_stop: args.force_stop,
-        };
+        let run = apply::Run { client: &self.client, snapshot, limits, force_stop: args.force_stop };
         let mut reporter = self.reporter(args.format, global);
         let mut emit = |event: Event| reporter.event(&event);
         let is_done = apply::run(plan, &run, interrupt.clone(), &mut emit).await;
@@ -300,10 +264,7 @@ impl Opened {
 fn ask(question: &str, global: &Global) -> Result<bool, Exit> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(complain(
-            global,
-            "there is no terminal to ask at; --yes applies the plan without asking",
-        ));
+        return Err(complain(global, "there is no terminal to ask at; --yes applies the plan without asking"));
     }
     let mut input: Box<dyn BufRead> = Box::new(stdin.lock());
     let mut output: Box<dyn Write> = Box::new(std::io::stderr());

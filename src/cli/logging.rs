@@ -22,17 +22,13 @@ pub fn start(global: &Global) {
         2 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    let filter = Targets::new()
-        .with_target("lxdeploy", level)
-        .with_default(LevelFilter::OFF);
+    let filter = Targets::new().with_target("lxdeploy", level).with_default(LevelFilter::OFF);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry();
     let result = match global.log_format {
         Format::Text => {
-            let layer = layer
-                .without_time()
-                .with_target(false)
-                .with_ansi(Style::of(&std::io::stderr(), global.no_color).color);
+            let layer =
+                layer.without_time().with_target(false).with_ansi(Style::of(&std::io::stderr(), global.no_color).color);
             registry.with(layer.with_filter(filter)).try_init()
         }
         Format::Json => registry.with(layer.json().with_filter(filter)).try_init(),

@@ -89,11 +89,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Usage errors are errors like any other: 1, and 2 stays for pending changes.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(1)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
     let cli = match Cli::from_arg_matches(&matches) {
@@ -134,16 +130,10 @@ async fn dispatch(cli: Cli) -> Exit {
 
 /// An empty variable counts as unset, also where the flag takes no empty value.
 fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |arg: &clap::Arg| {
-        arg.get_env()
-            .and_then(std::env::var_os)
-            .is_some_and(|value| value.is_empty())
-    };
+    let is_empty = |arg: &clap::Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     let command = command.mut_args(|arg| if is_empty(&arg) { arg.env(None::<&str>) } else { arg });
-    names.into_iter().fold(command, |command, name| {
-        command.mut_subcommand(name, without_empty_variables)
-    })
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_empty_variables))
 }
 
 #[cfg(test)]

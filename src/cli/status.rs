@@ -45,11 +45,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
                 .find(|refusal| refusal.address.as_ref() == Some(address))
                 .map(|refusal| refusal.text.clone())
         };
-        let wanted = opened
-            .site
-            .objects
-            .iter()
-            .filter(|object| object.lifecycle.is_some() && !object.external);
+        let wanted = opened.site.objects.iter().filter(|object| object.lifecycle.is_some() && !object.external);
         let rows: Vec<InstanceStatus> = stream::iter(wanted)
             .map(|object| {
                 let change = plan.changes.iter().find(|change| change.address == object.address);
@@ -59,10 +55,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
             .collect()
             .await;
         match args.format {
-            Format::Text => print!(
-                "{}",
-                status::table(&rows, Style::of(&std::io::stdout(), global.no_color))
-            ),
+            Format::Text => print!("{}", status::table(&rows, Style::of(&std::io::stdout(), global.no_color))),
             Format::Json => println!("{}", status::json(&opened.site.name, &rows)),
         }
         Exit::Done
@@ -77,36 +70,15 @@ async fn one(
     change: Option<&Change>,
     refused: Option<String>,
 ) -> InstanceStatus {
-    let id = crate::model::Id {
-        project: object.project.clone(),
-        pool: None,
-        name: object.name.clone(),
-    };
+    let id = crate::model::Id { project: object.project.clone(), pool: None, name: object.name.clone() };
     let live = snapshot.get(object.kind.section(), &id);
-    let state = live
-        .and_then(|live| live.get("status"))
-        .and_then(Value::as_str)
-        .unwrap_or("absent")
-        .to_owned();
+    let state = live.and_then(|live| live.get("status")).and_then(Value::as_str).unwrap_or("absent").to_owned();
     let runs = state == "Running";
-    let addresses = if runs {
-        guest::addresses(&opened.client, &id).await.unwrap_or_default()
-    } else {
-        vec![]
-    };
-    let checks = object
-        .lifecycle
-        .as_ref()
-        .map(|lifecycle| lifecycle.ready.as_slice())
-        .unwrap_or_default();
+    let addresses = if runs { guest::addresses(&opened.client, &id).await.unwrap_or_default() } else { vec![] };
+    let checks = object.lifecycle.as_ref().map(|lifecycle| lifecycle.ready.as_slice()).unwrap_or_default();
     let ready = if runs && !checks.is_empty() {
-        let quick: Vec<_> = checks
-            .iter()
-            .map(|check| crate::kinds::Check {
-                timeout: Some(CHECK),
-                ..check.clone()
-            })
-            .collect();
+        let quick: Vec<_> =
+            checks.iter().map(|check| crate::kinds::Check { timeout: Some(CHECK), ..check.clone() }).collect();
         Some(guest::holds(&opened.client, &id, &quick).await)
     } else {
         None
@@ -114,11 +86,8 @@ async fn one(
     let note = refused.or_else(|| match change.map(|change| change.action) {
         Some(Action::NoOp) => None,
         Some(action) => {
-            let paths: Vec<String> = change
-                .iter()
-                .flat_map(|change| &change.diff)
-                .map(|field| field.path.to_string())
-                .collect();
+            let paths: Vec<String> =
+                change.iter().flat_map(|change| &change.diff).map(|field| field.path.to_string()).collect();
             let what = if paths.is_empty() || action == Action::Create {
                 String::new()
             } else {

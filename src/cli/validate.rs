@@ -21,14 +21,7 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         Some((name, None)) => format!(", on platform {name}"),
         None => String::new(),
     };
-    println!(
-        "{}",
-        style.green(&format!(
-            "Site {} is valid: {} objects{platform}.",
-            site.name,
-            site.objects.len()
-        ))
-    );
+    println!("{}", style.green(&format!("Site {} is valid: {} objects{platform}.", site.name, site.objects.len())));
     if !site.deviations.is_empty() {
         let paths: Vec<&str> = site.deviations.iter().map(|(path, _)| path.as_str()).collect();
         println!("It deviates from its platform in {}.", paths.join(", "));

@@ -21,10 +21,7 @@ pub async fn exec(
     });
     let call = Call::post(&["instances", &id.name, "exec"], body).project(&id.project);
     let metadata = client.run(&call, None).await?;
-    metadata
-        .get("return")
-        .and_then(Value::as_i64)
-        .ok_or_else(|| Error::Protocol("exec without an exit code".into()))
+    metadata.get("return").and_then(Value::as_i64).ok_or_else(|| Error::Protocol("exec without an exit code".into()))
 }
 
 /// Runs a command and gives what it wrote to stdout, at most `limit` bytes of its end.

@@ -17,10 +17,7 @@ pub async fn last_log_lines(client: &Client, id: &Id) -> Vec<String> {
         return tail(&journal);
     }
     let name = crate::lxd::escape(&id.name);
-    for path in [
-        format!("/1.0/instances/{name}/console"),
-        format!("/1.0/instances/{name}/logs/lxc.log"),
-    ] {
+    for path in [format!("/1.0/instances/{name}/console"), format!("/1.0/instances/{name}/logs/lxc.log")] {
         let text = client.text(&path, &id.project).await.unwrap_or_default();
         let lines = tail(&without_warnings(&text));
         if !lines.is_empty() {
@@ -32,10 +29,7 @@ pub async fn last_log_lines(client: &Client, id: &Id) -> Vec<String> {
 
 /// LXD's log warns of what the kernel has not at every start; what failed is told as an error.
 fn without_warnings(text: &str) -> String {
-    text.lines()
-        .filter(|line| !line.contains(" WARN "))
-        .collect::<Vec<_>>()
-        .join("\n")
+    text.lines().filter(|line| !line.contains(" WARN ")).collect::<Vec<_>>().join("\n")
 }
 
 fn tail(text: &str) -> Vec<String> {
@@ -52,10 +46,7 @@ mod tests {
     fn the_last_lines_without_control_characters() {
         let text: String = (0..30).map(|n| format!("line {n}\r\n\n")).collect();
         let lines = tail(&text);
-        assert_eq!(
-            (lines.len(), lines[0].as_str(), lines[14].as_str()),
-            (15, "line 15", "line 29")
-        );
+        assert_eq!((lines.len(), lines[0].as_str(), lines[14].as_str()), (15, "line 15", "line 29"));
         assert_eq!(tail("a\u{1b}[0m\n"), ["a[0m"]);
     }
 }

@@ -71,44 +71,29 @@ fn describe(condition: &Condition) -> String {
 async fn inside(client: &Client, id: &Id, condition: &Condition, limit: Duration) -> Result<(), String> {
     let seconds = limit.as_secs().max(1);
     let environment = |pairs: &[(&str, String)]| -> BTreeMap<String, String> {
-        let path = (
-            "PATH",
-            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
-        );
-        pairs
-            .iter()
-            .cloned()
-            .chain([path])
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect()
+        let path = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
+        pairs.iter().cloned().chain([path]).map(|(key, value)| (key.to_owned(), value)).collect()
     };
     let limit_text = seconds.to_string();
     let (test, environment, arguments): (&str, _, &[String]) = match condition {
-        Condition::Tcp(port) => (
-            TCP,
-            environment(&[("LIMIT", limit_text), ("PORT", format!("{port:04X}"))]),
-            &[],
-        ),
+        Condition::Tcp(port) => (TCP, environment(&[("LIMIT", limit_text), ("PORT", format!("{port:04X}"))]), &[]),
         Condition::Http(url) => (HTTP, environment(&[("LIMIT", limit_text), ("URL", url.clone())]), &[]),
         Condition::Exec(words) => (EXEC, environment(&[("LIMIT", limit_text)]), words),
         Condition::CloudInit => (CLOUD_INIT, environment(&[("LIMIT", limit_text)]), &[]),
         Condition::Ipv4 => return ipv4(client, id, limit).await,
     };
     let script = format!("{test}\n{LOOP}");
-    let command: Vec<String> = ["sh", "-c", &script, "ready"]
-        .iter()
-        .map(|word| (*word).to_owned())
-        .chain(arguments.iter().cloned())
-        .collect();
+    let command: Vec<String> =
+        ["sh", "-c", &script, "ready"].iter().map(|word| (*word).to_owned()).chain(arguments.iter().cloned()).collect();
     match exec(client, id, &command, &environment).await {
         Ok(0) => Ok(()),
         Ok(TIMED_OUT) => Err(format!("not within {}", format_duration(limit))),
         Ok(NO_CLIENT) => {
             Err("the guest has no curl, wget, python3 or bash that works, to ask with; use a tcp or exec check".into())
         }
-        Ok(code) if *condition == Condition::CloudInit => Err(format!(
-            "cloud-init ended with an error (status {code}); see `cloud-init status --long` in the guest"
-        )),
+        Ok(code) if *condition == Condition::CloudInit => {
+            Err(format!("cloud-init ended with an error (status {code}); see `cloud-init status --long` in the guest"))
+        }
         Ok(code) => Err(format!("the check itself fails with code {code}")),
         Err(Error::Api { message, .. }) if message.contains("not found") => {
             Err(format!("the guest has no shell: {message}"))
@@ -218,11 +203,7 @@ struct InterfaceAddress {
 pub async fn addresses(client: &Client, id: &Id) -> Result<Vec<String>, Error> {
     let call = Call::get(&["instances", &id.name, "state"]).project(&id.project);
     let (state, _) = client.read::<State>(&call).await?;
-    let all = state
-        .network
-        .unwrap_or_default()
-        .into_values()
-        .flat_map(|interface| interface.addresses);
+    let all = state.network.unwrap_or_default().into_values().flat_map(|interface| interface.addresses);
     let mut global: Vec<InterfaceAddress> = all.filter(|address| address.scope == "global").collect();
     global.sort_by(|a, b| (a.family != "inet", &a.address).cmp(&(b.family != "inet", &b.address)));
     Ok(global.into_iter().map(|address| address.address).collect())

@@ -14,11 +14,7 @@ impl Decode<'_> {
         let mut fields = Fields::new();
         if let Some(description) = &self.common.description {
             let value = Value::String(description.value.clone());
-            let wanted = Wanted {
-                value,
-                sensitive: description.sensitive,
-                span: description.span,
-            };
+            let wanted = Wanted { value, sensitive: description.sensitive, span: description.span };
             fields.insert(Path::field("description"), wanted);
         }
         fields
@@ -36,26 +32,14 @@ impl Decode<'_> {
                     );
                 }
             }
-            fields.insert(
-                Path::Entry {
-                    map,
-                    key: key.value.clone(),
-                },
-                wanted(value),
-            );
+            fields.insert(Path::Entry { map, key: key.value.clone() }, wanted(value));
         }
     }
 
     /// The keys of devices, and what they refer to.
     pub fn devices(&mut self, fields: &mut Fields, devices: &Mapping<Settings>) {
         for (device, settings) in &devices.0 {
-            let get = |name: &str| {
-                settings
-                    .0
-                    .iter()
-                    .find(|(key, _)| key.value == name)
-                    .map(|(_, value)| value)
-            };
+            let get = |name: &str| settings.0.iter().find(|(key, _)| key.value == name).map(|(_, value)| value);
             let kind = get("type").map(|value| value.value.0.clone());
             let is_root = get("path").is_some_and(|path| path.value.0 == "/");
             for (key, value) in &settings.0 {
@@ -84,14 +68,7 @@ impl Decode<'_> {
 
     /// LXD's name for what one value refers to.
     pub fn named(&mut self, section: &'static str, value: &Spanned<Text>) -> String {
-        self.reference(
-            section,
-            &Spanned {
-                value: value.value.0.clone(),
-                span: value.span,
-                sensitive: value.sensitive,
-            },
-        )
+        self.reference(section, &Spanned { value: value.value.0.clone(), span: value.span, sensitive: value.sensitive })
     }
 
     /// The same for a comma-separated list.
@@ -99,14 +76,7 @@ impl Decode<'_> {
         let parts = value.value.0.split(',').map(str::trim).filter(|part| !part.is_empty());
         let names: Vec<String> = parts
             .map(|part| {
-                self.reference(
-                    section,
-                    &Spanned {
-                        value: part.to_owned(),
-                        span: value.span,
-                        sensitive: false,
-                    },
-                )
+                self.reference(section, &Spanned { value: part.to_owned(), span: value.span, sensitive: false })
             })
             .collect();
         names.join(",")
@@ -114,9 +84,7 @@ impl Decode<'_> {
 
     /// LXD's name for a text, without noting a reference.
     fn name_only(&self, section: &str, text: &str) -> String {
-        self.names
-            .find(section, text, &self.common.project)
-            .map_or_else(|| text.to_owned(), |(_, name)| name)
+        self.names.find(section, text, &self.common.project).map_or_else(|| text.to_owned(), |(_, name)| name)
     }
 
     fn check(&mut self, entity: &Entity<'_>, key: &Spanned<String>, value: &Spanned<Text>) {
@@ -124,29 +92,18 @@ impl Decode<'_> {
             // The text of a secret is in no error, and a placeholder is of no type.
             return;
         }
-        self.diagnostics
-            .extend(options::check(entity, &key.value, &value.value.0, key.span, value.span));
+        self.diagnostics.extend(options::check(entity, &key.value, &value.value.0, key.span, value.span));
     }
 
     /// Notes a need of something by its name alone.
     pub fn needs(&mut self, section: &'static str, name: &str, span: Span) {
-        self.references.push(Reference {
-            section,
-            name: name.to_owned(),
-            address: None,
-            pool: None,
-            span,
-        });
+        self.references.push(Reference { section, name: name.to_owned(), address: None, pool: None, span });
     }
 }
 
 /// A leaf of text.
 pub fn wanted(value: &Spanned<Text>) -> Wanted {
-    Wanted {
-        value: Value::String(value.value.0.clone()),
-        sensitive: value.sensitive,
-        span: value.span,
-    }
+    Wanted { value: Value::String(value.value.0.clone()), sensitive: value.sensitive, span: value.span }
 }
 
 /// LXD hands these to the guest over /dev/lxd and as cloud-init seed.
@@ -160,9 +117,7 @@ pub fn check_hostname(name: &str, what: &str) -> Result<(), String> {
         return Err(format!("{what} names have 1 to 63 characters"));
     }
     if let Some(bad) = name.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
-        return Err(format!(
-            "{what} names are made of letters, digits and `-`; `{bad}` is none of them"
-        ));
+        return Err(format!("{what} names are made of letters, digits and `-`; `{bad}` is none of them"));
     }
     if name.starts_with(|c: char| c.is_ascii_digit()) {
         return Err(format!("{what} names do not start with a digit"));

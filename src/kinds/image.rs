@@ -96,9 +96,7 @@ impl Kind for Image {
     }
 
     fn place(&self) -> Place {
-        Place::Project {
-            feature: Some(("features.images", true)),
-        }
+        Place::Project { feature: Some(("features.images", true)) }
     }
 
     fn free_map(&self) -> &'static str {
@@ -147,11 +145,7 @@ impl Kind for Image {
             fields.insert(Path::field("aliases"), leaf(names.into(), aliases));
         }
         if let Some(profiles) = &body.profiles {
-            let names: Vec<String> = profiles
-                .value
-                .iter()
-                .map(|profile| cx.reference("profiles", profile))
-                .collect();
+            let names: Vec<String> = profiles.value.iter().map(|profile| cx.reference("profiles", profile)).collect();
             fields.insert(Path::field("profiles"), leaf(names.into(), profiles));
         }
         if let Some(public) = &body.public {
@@ -163,22 +157,10 @@ impl Kind for Image {
         if let Some(expires) = &body.expires_at {
             fields.insert(Path::field("expires_at"), leaf(expires.value.0.clone().into(), expires));
         }
-        if let Source::Server {
-            fingerprint: Some(fingerprint),
-            ..
-        } = &source
-        {
-            fields.insert(
-                Path::field("fingerprint"),
-                leaf(fingerprint.clone().into(), &body.source),
-            );
+        if let Source::Server { fingerprint: Some(fingerprint), .. } = &source {
+            fields.insert(Path::field("fingerprint"), leaf(fingerprint.clone().into(), &body.source));
         }
-        cx.config(
-            &mut fields,
-            "properties",
-            &super::options::Entity::Image,
-            &body.properties,
-        );
+        cx.config(&mut fields, "properties", &super::options::Entity::Image, &body.properties);
         Some(Declared::plain(fields, Arc::new(source)))
     }
 
@@ -218,20 +200,13 @@ impl Kind for Image {
         let properties = live.get("properties").and_then(Value::as_object);
         let stamps = properties.into_iter().flatten().filter_map(|(key, value)| {
             let (id, record) = value.as_str()?.split_once(' ')?;
-            Some(Stamp {
-                site: key.strip_prefix(PROPERTY)?.to_owned(),
-                id: id.to_owned(),
-                record: record.to_owned(),
-            })
+            Some(Stamp { site: key.strip_prefix(PROPERTY)?.to_owned(), id: id.to_owned(), record: record.to_owned() })
         });
         stamps.collect()
     }
 
     fn stamp_leaves(&self, site: &str, stamp: Option<&Stamp>) -> Vec<(Path, Option<Value>)> {
-        let path = Path::Entry {
-            map: "properties",
-            key: format!("{PROPERTY}{site}"),
-        };
+        let path = Path::Entry { map: "properties", key: format!("{PROPERTY}{site}") };
         vec![(path, stamp.map(|stamp| format!("{} {}", stamp.id, stamp.record).into()))]
     }
 
@@ -246,11 +221,7 @@ impl Kind for Image {
         body.remove("aliases");
         body.remove("fingerprint");
         body.remove("name");
-        let properties = body
-            .get("properties")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default();
+        let properties = body.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
         let public = body.get("public") == Some(&Value::Bool(true));
         let create = match object.spec.downcast_ref::<Source>() {
             Some(Source::Files(files)) => {
@@ -267,12 +238,7 @@ impl Kind for Image {
                 };
                 call
             }
-            Some(Source::Server {
-                server,
-                protocol,
-                alias,
-                fingerprint,
-            }) => {
+            Some(Source::Server { server, protocol, alias, fingerprint }) => {
                 let mut source = json!({"type": "image", "mode": "pull", "server": server, "protocol": protocol});
                 if let Some(alias) = alias {
                     source["alias"] = alias.clone().into();
@@ -292,10 +258,7 @@ impl Kind for Image {
     fn update(&self, id: &Id, before: &Raw, after: &Raw) -> Vec<Call> {
         let settable = ["auto_update", "properties", "public", "expires_at", "profiles"];
         let pick = |raw: &Raw| -> Raw {
-            settable
-                .iter()
-                .filter_map(|key| Some(((*key).to_owned(), raw.get(*key)?.clone())))
-                .collect()
+            settable.iter().filter_map(|key| Some(((*key).to_owned(), raw.get(*key)?.clone()))).collect()
         };
         let mut calls = vec![];
         if pick(before) != pick(after) {
@@ -326,21 +289,13 @@ const PROPERTY: &str = "lxdeploy.";
 
 /// The image's fingerprint.
 pub fn fingerprint(live: &Raw) -> String {
-    live.get("fingerprint")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    live.get("fingerprint").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The names of an image's aliases, sorted.
 pub fn alias_names(live: &Raw) -> Vec<String> {
     let aliases = live.get("aliases").and_then(Value::as_array);
-    let name = |alias: &Value| {
-        alias
-            .as_str()
-            .or_else(|| alias.get("name")?.as_str())
-            .map(str::to_owned)
-    };
+    let name = |alias: &Value| alias.as_str().or_else(|| alias.get("name")?.as_str()).map(str::to_owned);
     let mut names: Vec<String> = aliases.into_iter().flatten().filter_map(name).collect();
     names.sort();
     names
@@ -354,11 +309,8 @@ pub fn alias_call(id: &Id, alias: &str, fingerprint: &str) -> Call {
 
 /// Points an alias that exists at another image.
 pub fn move_alias_call(id: &Id, alias: &str, fingerprint: &str) -> Call {
-    Call::put(
-        &["images", "aliases", alias],
-        json!({"target": fingerprint, "description": "lxdeploy"}),
-    )
-    .project(&id.project)
+    Call::put(&["images", "aliases", alias], json!({"target": fingerprint, "description": "lxdeploy"}))
+        .project(&id.project)
 }
 
 fn wanted_aliases(after: &Raw) -> Vec<String> {
@@ -367,31 +319,18 @@ fn wanted_aliases(after: &Raw) -> Vec<String> {
 
 /// LXD tells a VM's disk from a root file system by the part's name.
 fn rootfs_part(file: &std::path::Path) -> &'static str {
-    let is_disk = file.extension().is_some_and(|extension| {
-        ["img", "qcow2", "raw"]
-            .iter()
-            .any(|disk| extension.eq_ignore_ascii_case(disk))
-    });
+    let is_disk = file
+        .extension()
+        .is_some_and(|extension| ["img", "qcow2", "raw"].iter().any(|disk| extension.eq_ignore_ascii_case(disk)));
     if is_disk { "rootfs.img" } else { "rootfs" }
 }
 
 fn leaf<T>(value: Value, from: &Spanned<T>) -> Wanted {
-    Wanted {
-        value,
-        sensitive: from.sensitive,
-        span: from.span,
-    }
+    Wanted { value, sensitive: from.sensitive, span: from.span }
 }
 
 fn source(body: &Spanned<SourceBody>, cx: &mut Decode<'_>) -> Option<Source> {
-    let SourceBody {
-        file,
-        files,
-        server,
-        protocol,
-        alias,
-        fingerprint,
-    } = &body.value;
+    let SourceBody { file, files, server, protocol, alias, fingerprint } = &body.value;
     let path = |text: &Spanned<String>| (cx.directory)(text.span).join(&text.value);
     let text = |text: &Option<Spanned<String>>| text.as_ref().map(|text| text.value.clone());
     let found = match (file, files, server, alias, fingerprint) {
@@ -417,8 +356,7 @@ fn source(body: &Spanned<SourceBody>, cx: &mut Decode<'_>) -> Option<Source> {
         _ => None,
     };
     if found.is_none() {
-        cx.diagnostics
-            .push(Diagnostic::error(body.span, "this `source` is not one place").help(SOURCE_HELP));
+        cx.diagnostics.push(Diagnostic::error(body.span, "this `source` is not one place").help(SOURCE_HELP));
     }
     found
 }

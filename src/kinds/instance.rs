@@ -117,31 +117,19 @@ impl Kind for Instance {
             fields.insert(Path::field("type"), leaf(text.into(), instance_type.span));
         }
         if let Some(architecture) = &body.architecture {
-            fields.insert(
-                Path::field("architecture"),
-                leaf(architecture.value.clone().into(), architecture.span),
-            );
+            fields.insert(Path::field("architecture"), leaf(architecture.value.clone().into(), architecture.span));
         }
         if let Some(ephemeral) = &body.ephemeral {
             fields.insert(Path::field("ephemeral"), leaf(ephemeral.value.into(), ephemeral.span));
         }
         if let Some(profiles) = &body.profiles {
-            let names: Vec<Value> = profiles
-                .value
-                .iter()
-                .map(|profile| cx.reference("profiles", profile).into())
-                .collect();
+            let names: Vec<Value> =
+                profiles.value.iter().map(|profile| cx.reference("profiles", profile).into()).collect();
             fields.insert(Path::field("profiles"), leaf(names.into(), profiles.span));
         } else if let Some((address, name)) = cx.names.find("profiles", "default", &cx.common.project) {
             // LXD gives it the image's profiles, which are `default` unless somebody chose others.
             let (section, pool, span) = ("profiles", None, cx.common.span);
-            cx.references.push(Reference {
-                section,
-                name,
-                address: Some(address),
-                pool,
-                span,
-            });
+            cx.references.push(Reference { section, name, address: Some(address), pool, span });
         }
         cx.config(&mut fields, "config", &Entity::Instance, &body.config);
         cx.devices(&mut fields, &body.devices);
@@ -153,20 +141,10 @@ impl Kind for Instance {
         if let Some(state) = power.wanted() {
             fields.insert(Path::field("state"), leaf(state.into(), cx.common.span));
         }
-        let ready = body
-            .ready
-            .as_ref()
-            .map(|node| ready::decode(&node.0, cx.diagnostics))
-            .unwrap_or_default();
-        let stop_timeout = body
-            .stop_timeout
-            .as_ref()
-            .map_or(STOP_TIMEOUT, |text| duration(text, cx.diagnostics));
+        let ready = body.ready.as_ref().map(|node| ready::decode(&node.0, cx.diagnostics)).unwrap_or_default();
+        let stop_timeout = body.stop_timeout.as_ref().map_or(STOP_TIMEOUT, |text| duration(text, cx.diagnostics));
         let lifecycle = Lifecycle {
-            image: body
-                .image
-                .as_ref()
-                .map(|image| (image_ref(image, cx), image.value.clone(), image.span)),
+            image: body.image.as_ref().map(|image| (image_ref(image, cx), image.value.clone(), image.span)),
             follow_image: body.follow_image,
             power,
             stop_timeout,
@@ -178,10 +156,7 @@ impl Kind for Instance {
         if cx.diagnostics.iter().filter(|d| d.is_error()).count() > errors {
             return None;
         }
-        Some(Declared {
-            lifecycle: Some(lifecycle),
-            ..Declared::plain(fields, Arc::new(()))
-        })
+        Some(Declared { lifecycle: Some(lifecycle), ..Declared::plain(fields, Arc::new(())) })
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {
@@ -190,10 +165,9 @@ impl Kind for Instance {
 
     fn live(&self, live: &Raw, path: &Path) -> Option<Value> {
         match path {
-            Path::Field(name) if name == "state" => live
-                .get("status")
-                .and_then(Value::as_str)
-                .map(|status| status.to_ascii_lowercase().into()),
+            Path::Field(name) if name == "state" => {
+                live.get("status").and_then(Value::as_str).map(|status| status.to_ascii_lowercase().into())
+            }
             _ => body::get(live, path),
         }
     }
@@ -214,11 +188,8 @@ impl Kind for Instance {
 
     fn live_uses(&self, live: &Raw) -> Vec<(&'static str, String)> {
         let profiles = live.get("profiles").and_then(Value::as_array);
-        let profiles = profiles
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(|name| ("profiles", name.to_owned()));
+        let profiles =
+            profiles.into_iter().flatten().filter_map(Value::as_str).map(|name| ("profiles", name.to_owned()));
         profiles.chain(device_uses(live)).collect()
     }
 
@@ -228,27 +199,15 @@ impl Kind for Instance {
         let source = match &cx.image {
             None => json!({"type": "none"}),
             Some(ImageSource::Fingerprint(fingerprint)) => json!({"type": "image", "fingerprint": fingerprint}),
-            Some(ImageSource::Server {
-                server,
-                protocol,
-                alias,
-                certificate,
-            }) => json!({
+            Some(ImageSource::Server { server, protocol, alias, certificate }) => json!({
                 "type": "image", "mode": "pull", "server": server, "protocol": protocol, "alias": alias,
                 "certificate": certificate.as_deref().unwrap_or_default(),
             }),
         };
         body.insert("source".into(), source);
         let call = Call::post(&["instances"], Value::Object(body)).project(&cx.id.project);
-        let target = object
-            .lifecycle
-            .as_ref()
-            .and_then(|lifecycle| lifecycle.target.as_deref());
-        vec![if let Some(target) = target {
-            call.query("target", target)
-        } else {
-            call
-        }]
+        let target = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.target.as_deref());
+        vec![if let Some(target) = target { call.query("target", target) } else { call }]
     }
 
     fn update(&self, id: &Id, _: &Raw, after: &Raw) -> Vec<Call> {
@@ -292,10 +251,9 @@ pub fn leaf_effect(path: &Path, live: &Raw) -> (Effect, &'static str) {
         Path::Entry { map: "config", key } if options::needs_restart(&Entity::Instance, key) => {
             (Effect::Restart, "LXD applies it when the instance starts")
         }
-        Path::Device { device, key } if key == "pool" && is_root(live, device) => (
-            Effect::Replace,
-            "LXD does not move a root disk to another pool in place",
-        ),
+        Path::Device { device, key } if key == "pool" && is_root(live, device) => {
+            (Effect::Replace, "LXD does not move a root disk to another pool in place")
+        }
         _ => (Effect::Live, ""),
     }
 }
@@ -321,10 +279,7 @@ pub fn device_uses(live: &Raw) -> Vec<(&'static str, String)> {
         }
         let acls = text("security.acls").unwrap_or_default();
         uses.extend(
-            acls.split(',')
-                .map(str::trim)
-                .filter(|acl| !acl.is_empty())
-                .map(|acl| ("network_acls", acl.to_owned())),
+            acls.split(',').map(str::trim).filter(|acl| !acl.is_empty()).map(|acl| ("network_acls", acl.to_owned())),
         );
     }
     uses
@@ -335,11 +290,7 @@ fn is_root(live: &Raw, device: &str) -> bool {
 }
 
 fn leaf(value: Value, span: Span) -> Wanted {
-    Wanted {
-        value,
-        sensitive: false,
-        span,
-    }
+    Wanted { value, sensitive: false, span }
 }
 
 fn duration(text: &Spanned<Text>, diagnostics: &mut Vec<Diagnostic>) -> Duration {
@@ -355,10 +306,7 @@ fn image_ref(image: &Spanned<String>, cx: &mut Decode<'_>) -> ImageRef {
         return ImageRef::Site(address);
     }
     match image.value.split_once(':') {
-        Some((remote, alias)) => ImageRef::Remote {
-            remote: remote.to_owned(),
-            alias: alias.to_owned(),
-        },
+        Some((remote, alias)) => ImageRef::Remote { remote: remote.to_owned(), alias: alias.to_owned() },
         None => ImageRef::Local(image.value.clone()),
     }
 }
@@ -368,11 +316,7 @@ mod tests {
     use super::*;
 
     fn id() -> Id {
-        Id {
-            project: "acme".into(),
-            pool: None,
-            name: "api-1".into(),
-        }
+        Id { project: "acme".into(), pool: None, name: "api-1".into() }
     }
 
     #[test]

@@ -48,17 +48,8 @@ pub fn all() -> &'static [&'static dyn Kind] {
 }
 
 /// The keys that every object may have; the site room reads them before a kind reads the rest.
-pub const COMMON_KEYS: &[&str] = &[
-    "name",
-    "project",
-    "description",
-    "enabled",
-    "external",
-    "protect",
-    "depends_on",
-    "count",
-    "for_each",
-];
+pub const COMMON_KEYS: &[&str] =
+    &["name", "project", "description", "enabled", "external", "protect", "depends_on", "count", "for_each"];
 
 /// The kind of a section.
 pub fn by_section(section: &str) -> Option<&'static dyn Kind> {
@@ -123,9 +114,7 @@ pub trait Kind: Debug + Sync {
     }
     /// The bulk read over all projects, for kinds that are looked for everywhere.
     fn list_everywhere(&self) -> Call {
-        Call::get(&[self.collection()])
-            .query("all-projects", "true")
-            .query("recursion", "1")
+        Call::get(&[self.collection()]).query("all-projects", "true").query("recursion", "1")
     }
     /// The collection's path under `/1.0`: `storage-pools`.
     fn collection(&self) -> &'static str;
@@ -139,11 +128,7 @@ pub trait Kind: Debug + Sync {
         let path = self.path(id, live);
         let parts: Vec<&str> = path.iter().map(String::as_str).collect();
         let call = Call::new(method, &parts);
-        if self.place() == Place::Server {
-            call
-        } else {
-            call.project(&id.project)
-        }
+        if self.place() == Place::Server { call } else { call.project(&id.project) }
     }
     /// LXD's name of a live object.
     fn name_of(&self, live: &Raw) -> String {
@@ -211,19 +196,12 @@ pub trait Kind: Debug + Sync {
     /// The calls that make the object; the first makes it, stamped.
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
         let call = Call::post(&[self.collection()], Value::Object(document(object, cx)));
-        vec![if self.place() == Place::Server {
-            call
-        } else {
-            call.project(&cx.id.project)
-        }]
+        vec![if self.place() == Place::Server { call } else { call.project(&cx.id.project) }]
     }
     /// The calls that write `after` (the object as read right before, with the intents merged in).
     fn update(&self, id: &Id, before: &Raw, after: &Raw) -> Vec<Call> {
         let _ = before;
-        vec![
-            self.call(Method::Put, id, after)
-                .json(Value::Object(body::writable(after))),
-        ]
+        vec![self.call(Method::Put, id, after).json(Value::Object(body::writable(after)))]
     }
     /// The calls that remove it.
     fn delete(&self, site: &str, id: &Id, live: &Raw) -> Vec<Call> {
@@ -330,9 +308,7 @@ impl Decode<'_> {
     /// What the site does not define is external: `plan` checks that it is there.
     pub fn reference(&mut self, section: &'static str, text: &Spanned<String>) -> String {
         let found = self.names.find(section, &text.value, &self.common.project);
-        let name = found
-            .as_ref()
-            .map_or_else(|| text.value.clone(), |(_, name)| name.clone());
+        let name = found.as_ref().map_or_else(|| text.value.clone(), |(_, name)| name.clone());
         self.references.push(Reference {
             section,
             name: name.clone(),
@@ -389,12 +365,7 @@ pub struct Declared {
 impl Declared {
     /// Of what lives in no pool and does not run.
     pub fn plain(fields: Fields, spec: Arc<dyn Any + Send + Sync>) -> Self {
-        Declared {
-            fields,
-            pool: None,
-            spec,
-            lifecycle: None,
-        }
+        Declared { fields, pool: None, spec, lifecycle: None }
     }
 }
 

@@ -48,9 +48,7 @@ impl Kind for Network {
     }
 
     fn place(&self) -> Place {
-        Place::Project {
-            feature: Some(("features.networks", false)),
-        }
+        Place::Project { feature: Some(("features.networks", false)) }
     }
 
     fn collection(&self) -> &'static str {
@@ -63,11 +61,7 @@ impl Kind for Network {
         if let Some(network_type) = &body.network_type {
             fields.insert(Path::field("type"), wanted(network_type));
         }
-        let entity = Entity::Network(Some(
-            body.network_type
-                .as_ref()
-                .map_or("bridge", |text| text.value.0.as_str()),
-        ));
+        let entity = Entity::Network(Some(body.network_type.as_ref().map_or("bridge", |text| text.value.0.as_str())));
         cx.config(&mut fields, "config", &entity, &body.config);
         for (key, value) in &body.config.0 {
             let name = match key.value.as_str() {
@@ -89,13 +83,10 @@ impl Kind for Network {
         if name.len() > 15 {
             return Err("network names have 15 characters at most (the kernel's limit for interfaces)".into());
         }
-        match name
-            .chars()
-            .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.'))
-        {
-            Some(bad) => Err(format!(
-                "network names are made of letters, digits, `-`, `_` and `.`; {bad:?} is none of them"
-            )),
+        match name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.')) {
+            Some(bad) => {
+                Err(format!("network names are made of letters, digits, `-`, `_` and `.`; {bad:?} is none of them"))
+            }
             None => Ok(()),
         }
     }
@@ -121,16 +112,8 @@ impl Kind for Network {
     }
 
     fn live_uses(&self, live: &Raw) -> Vec<(&'static str, String)> {
-        let config = |key: &str| {
-            live.get("config")
-                .and_then(|config| config.get(key))
-                .and_then(Value::as_str)
-        };
-        let acls = config("security.acls")
-            .unwrap_or_default()
-            .split(',')
-            .map(str::trim)
-            .filter(|acl| !acl.is_empty());
+        let config = |key: &str| live.get("config").and_then(|config| config.get(key)).and_then(Value::as_str);
+        let acls = config("security.acls").unwrap_or_default().split(',').map(str::trim).filter(|acl| !acl.is_empty());
         let uplink = config("network").map(|network| ("networks", network.to_owned()));
         acls.map(|acl| ("network_acls", acl.to_owned())).chain(uplink).collect()
     }

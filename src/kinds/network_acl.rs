@@ -82,10 +82,7 @@ impl Rule {
     fn to_json(&self) -> Value {
         let mut rule = serde_json::Map::new();
         rule.insert("action".into(), serde_json::to_value(self.action).unwrap_or_default());
-        rule.insert(
-            "state".into(),
-            serde_json::to_value(self.state.unwrap_or_default()).unwrap_or_default(),
-        );
+        rule.insert("state".into(), serde_json::to_value(self.state.unwrap_or_default()).unwrap_or_default());
         if let Some(protocol) = self.protocol {
             rule.insert("protocol".into(), serde_json::to_value(protocol).unwrap_or_default());
         }
@@ -116,9 +113,7 @@ impl Kind for NetworkAcl {
     }
 
     fn place(&self) -> Place {
-        Place::Project {
-            feature: Some(("features.networks", false)),
-        }
+        Place::Project { feature: Some(("features.networks", false)) }
     }
 
     fn collection(&self) -> &'static str {
@@ -131,14 +126,7 @@ impl Kind for NetworkAcl {
         for (name, rules) in [("ingress", &body.ingress), ("egress", &body.egress)] {
             if let Some(rules) = rules {
                 let value = rules.value.iter().map(Rule::to_json).collect();
-                fields.insert(
-                    Path::field(name),
-                    Wanted {
-                        value,
-                        sensitive: rules.sensitive,
-                        span: rules.span,
-                    },
-                );
+                fields.insert(Path::field(name), Wanted { value, sensitive: rules.sensitive, span: rules.span });
             }
         }
         cx.config(&mut fields, "config", &Entity::NetworkAcl, &body.config);
@@ -160,15 +148,10 @@ impl Kind for NetworkAcl {
             .map(|rule| {
                 let keys = rule.iter().map(|(key, value)| {
                     let text = value.as_str().unwrap_or_default();
-                    let text = if key == "description" {
-                        text.to_owned()
-                    } else {
-                        text.replace(' ', "")
-                    };
+                    let text = if key == "description" { text.to_owned() } else { text.replace(' ', "") };
                     (key.clone(), Value::String(text))
                 });
-                keys.filter(|(_, value)| value != "")
-                    .collect::<std::collections::BTreeMap<_, _>>()
+                keys.filter(|(_, value)| value != "").collect::<std::collections::BTreeMap<_, _>>()
             })
             .map(|rule| serde_json::to_value(rule).unwrap_or_default())
             .collect();

@@ -47,9 +47,7 @@ impl Kind for Profile {
     }
 
     fn place(&self) -> Place {
-        Place::Project {
-            feature: Some(("features.profiles", true)),
-        }
+        Place::Project { feature: Some(("features.profiles", true)) }
     }
 
     fn collection(&self) -> &'static str {

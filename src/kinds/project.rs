@@ -64,10 +64,7 @@ impl Kind for Project {
 
     fn check_name(&self, name: &str) -> Result<(), String> {
         check_path_part(name, "project")?;
-        match name
-            .chars()
-            .find(|c| c.is_whitespace() || matches!(c, '_' | '*' | '\'' | '"'))
-        {
+        match name.chars().find(|c| c.is_whitespace() || matches!(c, '_' | '*' | '\'' | '"')) {
             Some(bad) => Err(format!("project names hold no {bad:?}")),
             None => Ok(()),
         }

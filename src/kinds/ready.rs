@@ -24,14 +24,8 @@ pub fn decode(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Vec<Check> {
 fn check(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Check> {
     match &node.value {
         Value::Scalar(scalar) => match scalar.text.as_str() {
-            "ipv4" => Some(Check {
-                condition: Condition::Ipv4,
-                timeout: None,
-            }),
-            "cloud-init" => Some(Check {
-                condition: Condition::CloudInit,
-                timeout: None,
-            }),
+            "ipv4" => Some(Check { condition: Condition::Ipv4, timeout: None }),
+            "cloud-init" => Some(Check { condition: Condition::CloudInit, timeout: None }),
             word if WORDS.contains(&word) => {
                 out.push(Diagnostic::error(node.span, format!("`{word}` needs a value")).help(HELP));
                 None
@@ -65,10 +59,7 @@ fn check(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Check> {
                     return None;
                 }
                 word => {
-                    out.push(Diagnostic {
-                        span: Some(key.span),
-                        ..unknown(node, word)
-                    });
+                    out.push(Diagnostic { span: Some(key.span), ..unknown(node, word) });
                     return None;
                 }
             };

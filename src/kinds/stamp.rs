@@ -27,11 +27,7 @@ impl Stamp {
     pub fn in_config(live: &Raw) -> Option<Stamp> {
         let config = live.get("config")?;
         let text = |key| config.get(key).and_then(Value::as_str).map(str::to_owned);
-        Some(Stamp {
-            site: text(SITE)?,
-            id: text(ID).unwrap_or_default(),
-            record: text(RECORD).unwrap_or_default(),
-        })
+        Some(Stamp { site: text(SITE)?, id: text(ID).unwrap_or_default(), record: text(RECORD).unwrap_or_default() })
     }
 
     /// The leaves of `config` that write a stamp, or that take it away.
@@ -63,12 +59,7 @@ pub struct Record {
 
 impl Default for Record {
     fn default() -> Self {
-        Record {
-            v: Record::VERSION,
-            k: BTreeMap::new(),
-            img: None,
-            protect: false,
-        }
+        Record { v: Record::VERSION, k: BTreeMap::new(), img: None, protect: false }
     }
 }
 
@@ -102,10 +93,7 @@ impl Record {
 
 /// Eight hex digits of a canonical value's SHA-256.
 pub fn hash(canonical: &str) -> String {
-    Sha256::digest(canonical.as_bytes())[..4]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(canonical.as_bytes())[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

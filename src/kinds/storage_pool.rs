@@ -114,11 +114,7 @@ impl Kind for StoragePool {
 
     fn holds_data(&self, live: &Raw) -> bool {
         let uses = live.get("used_by").and_then(Value::as_array);
-        uses.is_some_and(|uses| {
-            uses.iter()
-                .filter_map(Value::as_str)
-                .any(|url| url.contains("/volumes/custom/"))
-        })
+        uses.is_some_and(|uses| uses.iter().filter_map(Value::as_str).any(|url| url.contains("/volumes/custom/")))
     }
 
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
@@ -151,11 +147,7 @@ impl Members {
     /// LXD's two steps in a cluster: pending on each member with what is the member's own, then as a whole.
     pub fn create(&self, collection: &str, project: Option<&str>, body: Raw) -> Vec<Call> {
         let in_project = |call: Call| {
-            if let Some(project) = project {
-                call.project(project)
-            } else {
-                call
-            }
+            if let Some(project) = project { call.project(project) } else { call }
         };
         let mut calls: Vec<Call> = self
             .0

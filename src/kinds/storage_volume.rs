@@ -50,9 +50,7 @@ impl Kind for StorageVolume {
     }
 
     fn place(&self) -> Place {
-        Place::Pool {
-            feature: Some(("features.storage.volumes", true)),
-        }
+        Place::Pool { feature: Some(("features.storage.volumes", true)) }
     }
 
     fn collection(&self) -> &'static str {
@@ -68,13 +66,7 @@ impl Kind for StorageVolume {
 
     fn path(&self, id: &Id, _: &Raw) -> Vec<String> {
         let pool = id.pool.clone().unwrap_or_default();
-        vec![
-            "storage-pools".into(),
-            pool,
-            "volumes".into(),
-            "custom".into(),
-            id.name.clone(),
-        ]
+        vec!["storage-pools".into(), pool, "volumes".into(), "custom".into(), id.name.clone()]
     }
 
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
@@ -86,18 +78,11 @@ impl Kind for StorageVolume {
                 ContentType::Filesystem => "filesystem",
                 ContentType::Block => "block",
             };
-            let value = Spanned {
-                value: Text(text.into()),
-                span: content.span,
-                sensitive: false,
-            };
+            let value = Spanned { value: Text(text.into()), span: content.span, sensitive: false };
             fields.insert(Path::field("content_type"), wanted(&value));
         }
         cx.config(&mut fields, "config", &Entity::StorageVolume, &body.config);
-        Some(Declared {
-            pool: Some(pool),
-            ..Declared::plain(fields, Arc::new(()))
-        })
+        Some(Declared { pool: Some(pool), ..Declared::plain(fields, Arc::new(())) })
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {
@@ -125,11 +110,7 @@ impl Kind for StorageVolume {
     }
 
     fn live_uses(&self, live: &Raw) -> Vec<(&'static str, String)> {
-        live.get("pool")
-            .and_then(Value::as_str)
-            .map(|pool| ("storage_pools", pool.to_owned()))
-            .into_iter()
-            .collect()
+        live.get("pool").and_then(Value::as_str).map(|pool| ("storage_pools", pool.to_owned())).into_iter().collect()
     }
 
     fn holds_data(&self, _: &Raw) -> bool {

@@ -14,21 +14,16 @@ use crate::model::Address;
 
 /// The fingerprint of every image that is made of files, or why a file cannot be read.
 pub fn of_images(objects: &[Object]) -> BTreeMap<Address, Result<String, String>> {
-    let sources = objects
-        .iter()
-        .filter_map(|object| match object.spec.downcast_ref::<Source>() {
-            Some(Source::Files(files)) => Some((object.address.clone(), files.clone())),
-            _ => None,
-        });
+    let sources = objects.iter().filter_map(|object| match object.spec.downcast_ref::<Source>() {
+        Some(Source::Files(files)) => Some((object.address.clone(), files.clone())),
+        _ => None,
+    });
     let sources: Vec<_> = sources.collect();
     if sources.is_empty() {
         return BTreeMap::new();
     }
     let mut cache = Cache::load();
-    let hashes = sources
-        .into_iter()
-        .map(|(address, files)| (address, cache.fingerprint(&files)))
-        .collect();
+    let hashes = sources.into_iter().map(|(address, files)| (address, cache.fingerprint(&files))).collect();
     cache.save();
     hashes
 }
@@ -44,14 +39,8 @@ impl Cache {
     fn load() -> Cache {
         let path = cache_directory().map(|directory| directory.join("lxdeploy").join("hashes.json"));
         let text = path.as_ref().and_then(|path| fs::read_to_string(path).ok());
-        let known = text
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_default();
-        Cache {
-            path,
-            known,
-            is_changed: false,
-        }
+        let known = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        Cache { path, known, is_changed: false }
     }
 
     fn fingerprint(&mut self, files: &[PathBuf]) -> Result<String, String> {
@@ -85,11 +74,7 @@ impl Cache {
 }
 
 fn cache_directory() -> Option<PathBuf> {
-    let variable = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))
 }
 
@@ -99,14 +84,7 @@ fn identity(files: &[PathBuf]) -> Result<String, String> {
         if !meta.is_file() {
             return Err(format!("{}: not a file", path.display()));
         }
-        Ok(format!(
-            "{}:{}:{}:{}.{:09}",
-            meta.dev(),
-            meta.ino(),
-            meta.size(),
-            meta.mtime(),
-            meta.mtime_nsec()
-        ))
+        Ok(format!("{}:{}:{}:{}.{:09}", meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
     });
     Ok(parts.collect::<Result<Vec<_>, String>>()?.join("+"))
 }
@@ -141,15 +119,8 @@ mod tests {
             path
         };
         let (whole, front, back) = (file("w", "abc"), file("f", "a"), file("b", "bc"));
-        assert_eq!(
-            hash(std::slice::from_ref(&whole)).unwrap(),
-            hash(&[front, back]).unwrap()
-        );
+        assert_eq!(hash(std::slice::from_ref(&whole)).unwrap(), hash(&[front, back]).unwrap());
         assert!(hash(&[whole]).unwrap().starts_with("ba7816bf"));
-        assert!(
-            identity(&[directory.path().join("none")])
-                .unwrap_err()
-                .contains("none: No such file")
-        );
+        assert!(identity(&[directory.path().join("none")]).unwrap_err().contains("none: No such file"));
     }
 }

@@ -54,20 +54,14 @@ impl Snapshot {
 /// # Errors
 /// The server cannot be reached, does not trust us, or answers something else than the API says.
 pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -> Result<Snapshot, lxd::Error> {
-    let mut snapshot = Snapshot {
-        projects: Projects::wanted(objects),
-        ..Snapshot::default()
-    };
+    let mut snapshot = Snapshot { projects: Projects::wanted(objects), ..Snapshot::default() };
     let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
     named.insert(home.to_owned());
     let mut pools: BTreeSet<String> = objects
         .iter()
         .filter_map(|object| object.pool.clone())
         .chain(
-            objects
-                .iter()
-                .filter(|object| object.kind.section() == "storage_pools")
-                .map(|object| object.name.clone()),
+            objects.iter().filter(|object| object.kind.section() == "storage_pools").map(|object| object.name.clone()),
         )
         .collect();
 
@@ -82,10 +76,7 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
         snapshot.projects.learn(rows);
         named.extend(stamped(rows, "projects", site));
     }
-    if let Some((_, Ok(rows))) = rows
-        .iter()
-        .find(|(request, _)| request.kind.section() == "storage_pools")
-    {
+    if let Some((_, Ok(rows))) = rows.iter().find(|(request, _)| request.kind.section() == "storage_pools") {
         pools.extend(stamped(rows, "storage_pools", site));
     }
     snapshot.take(rows)?;
@@ -131,21 +122,11 @@ type Answer = (Request, Result<Vec<row::Row>, lxd::Error>);
 fn wanted(projects: &Projects, named: &BTreeSet<String>, pools: &BTreeSet<String>) -> Vec<Request> {
     let mut requests = vec![];
     for kind in kinds::all().iter().copied() {
-        let effective: BTreeSet<String> = named
-            .iter()
-            .map(|project| projects.effective(project, kind.place()))
-            .collect();
+        let effective: BTreeSet<String> =
+            named.iter().map(|project| projects.effective(project, kind.place())).collect();
         match kind.place() {
-            Place::Server => requests.push(Request {
-                kind,
-                project: None,
-                pool: None,
-            }),
-            Place::Project { feature: None } => requests.push(Request {
-                kind,
-                project: None,
-                pool: None,
-            }),
+            Place::Server => requests.push(Request { kind, project: None, pool: None }),
+            Place::Project { feature: None } => requests.push(Request { kind, project: None, pool: None }),
             Place::Project { .. } => {
                 requests.extend(effective.into_iter().map(|project| Request {
                     kind,
@@ -172,9 +153,7 @@ async fn fetch(client: &Client, requests: Vec<Request>) -> Vec<Answer> {
     join_all(requests.into_iter().map(|request| async {
         let call = match (&request.project, request.kind.place()) {
             (None, Place::Project { .. }) => request.kind.list_everywhere(),
-            (project, _) => request
-                .kind
-                .list(project.as_deref().unwrap_or("default"), request.pool.as_deref()),
+            (project, _) => request.kind.list(project.as_deref().unwrap_or("default"), request.pool.as_deref()),
         };
         let mut rows = client.read::<Option<Vec<row::Row>>>(&call).await;
         for _ in 0..RACES {
@@ -206,20 +185,12 @@ impl Snapshot {
                 let text = |key: &str| raw.get(key).and_then(Value::as_str).map(str::to_owned);
                 let project = match request.kind.place() {
                     Place::Server => "default".to_owned(),
-                    _ => request
-                        .project
-                        .clone()
-                        .or_else(|| text("project"))
-                        .unwrap_or_else(|| "default".to_owned()),
+                    _ => request.project.clone().or_else(|| text("project")).unwrap_or_else(|| "default".to_owned()),
                 };
                 if let Some(pool) = &request.pool {
                     raw.insert("pool".into(), pool.clone().into());
                 }
-                let id = Id {
-                    project,
-                    pool: request.pool.clone(),
-                    name: request.kind.name_of(&raw),
-                };
+                let id = Id { project, pool: request.pool.clone(), name: request.kind.name_of(&raw) };
                 self.insert(request.kind.section(), id, raw);
             }
         }
@@ -229,10 +200,7 @@ impl Snapshot {
     /// A project or pool that is yet to be made has nothing in it; LXD 5.0 answers some of these with an
     /// empty list, others and newer servers with an error.
     fn is_about_what_is_not_there(&self, request: &Request, error: &lxd::Error) -> bool {
-        let no_project = request
-            .project
-            .as_ref()
-            .is_some_and(|project| !self.projects.exists(project));
+        let no_project = request.project.as_ref().is_some_and(|project| !self.projects.exists(project));
         no_project || (request.pool.is_some() && error.is_not_found())
     }
 }
@@ -243,8 +211,5 @@ fn stamped(rows: &[row::Row], section: &str, site: &str) -> Vec<String> {
         return vec![];
     };
     let is_ours = |raw: &Raw| kind.stamps(raw).iter().any(|stamp| stamp.site == site);
-    rows.iter()
-        .filter(|row| is_ours(&row.0))
-        .map(|row| kind.name_of(&row.0))
-        .collect()
+    rows.iter().filter(|row| is_ours(&row.0)).map(|row| kind.name_of(&row.0)).collect()
 }

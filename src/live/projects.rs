@@ -29,10 +29,7 @@ impl Projects {
             });
             (project.name.clone(), features.collect())
         });
-        Projects {
-            wanted: features.collect(),
-            live: BTreeMap::new(),
-        }
+        Projects { wanted: features.collect(), live: BTreeMap::new() }
     }
 
     /// Adds what the server says.
@@ -40,10 +37,7 @@ impl Projects {
         for Row(raw) in rows {
             let name = raw.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
             let config = raw.get("config").and_then(Value::as_object);
-            let features = config
-                .into_iter()
-                .flatten()
-                .filter(|(key, _)| key.starts_with("features."));
+            let features = config.into_iter().flatten().filter(|(key, _)| key.starts_with("features."));
             let features =
                 features.map(|(key, value)| (key.clone(), value.as_str().and_then(value::as_bool).unwrap_or(false)));
             self.live.insert(name, features.collect());
@@ -73,15 +67,8 @@ impl Projects {
     /// What the file wants counts before what is: the plan's own order brings it about. A live project that
     /// says nothing of a feature does not have it; one that is yet to be made has LXD's default.
     fn has(&self, project: &str, feature: &str, default: bool) -> bool {
-        let wanted = self
-            .wanted
-            .get(project)
-            .and_then(|features| features.get(feature))
-            .copied();
-        let live = self
-            .live
-            .get(project)
-            .map(|features| features.get(feature).copied().unwrap_or(false));
+        let wanted = self.wanted.get(project).and_then(|features| features.get(feature)).copied();
+        let live = self.live.get(project).map(|features| features.get(feature).copied().unwrap_or(false));
         wanted.or(live).unwrap_or(default)
     }
 }
@@ -92,12 +79,8 @@ mod tests {
 
     #[test]
     fn features_decide() {
-        let networks = Place::Project {
-            feature: Some(("features.networks", false)),
-        };
-        let images = Place::Project {
-            feature: Some(("features.images", true)),
-        };
+        let networks = Place::Project { feature: Some(("features.networks", false)) };
+        let images = Place::Project { feature: Some(("features.images", true)) };
         let mut projects = Projects::default();
         assert_eq!(projects.effective("new", images), "new");
         assert_eq!(projects.effective("new", networks), "default");

@@ -46,9 +46,6 @@ mod tests {
     #[test]
     fn leaves_out_what_lxd_computes() {
         let row: Row = serde_json::from_str(r#"{"name":"a","expanded_config":{"x":"y"},"config":{"x":"y"}}"#).unwrap();
-        assert_eq!(
-            serde_json::to_string(&row.0).unwrap(),
-            r#"{"config":{"x":"y"},"name":"a"}"#
-        );
+        assert_eq!(serde_json::to_string(&row.0).unwrap(), r#"{"config":{"x":"y"},"name":"a"}"#);
     }
 }

@@ -74,17 +74,10 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none());
         let (http, base) = match &endpoint.address {
             Address::Socket(path) => {
-                let http = builder
-                    .unix_socket(path.as_path())
-                    .tls_backend_preconfigured(tls::unused()?)
-                    .http1_only();
+                let http = builder.unix_socket(path.as_path()).tls_backend_preconfigured(tls::unused()?).http1_only();
                 (http, "http://lxd".to_owned())
             }
-            Address::Https {
-                url,
-                fingerprint,
-                identity,
-            } => {
+            Address::Https { url, fingerprint, identity } => {
                 let mut config = tls::pinned(fingerprint, identity)?;
                 config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
                 (builder.tls_backend_preconfigured(config), url.clone())
@@ -92,13 +85,7 @@ impl Client {
         };
         let http = http.build().map_err(|error| Error::Config(error.to_string()))?;
         let requests = Arc::default();
-        Ok(Client {
-            http,
-            base: base.into(),
-            endpoint: Arc::new(endpoint.clone()),
-            timeout,
-            requests,
-        })
+        Ok(Client { http, base: base.into(), endpoint: Arc::new(endpoint.clone()), timeout, requests })
     }
 
     /// What the user calls the server.
@@ -117,9 +104,7 @@ impl Client {
     /// The server's refusal, a broken connection, or an answer of another shape.
     pub async fn read<T: DeserializeOwned>(&self, call: &Call) -> Result<(T, Option<String>), Error> {
         let (envelope, etag) = self.retried(call).await?;
-        let metadata = envelope
-            .metadata
-            .ok_or_else(|| Error::Protocol(format!("{}: no metadata", call.path)))?;
+        let metadata = envelope.metadata.ok_or_else(|| Error::Protocol(format!("{}: no metadata", call.path)))?;
         Ok((metadata, etag))
     }
 
@@ -164,47 +149,27 @@ impl Client {
     /// # Errors
     /// As [`Client::text`].
     pub async fn remove(&self, path: &str, project: &str) -> Result<(), Error> {
-        let call = Call {
-            path: path.to_owned(),
-            ..Call::delete(&[])
-        };
+        let call = Call { path: path.to_owned(), ..Call::delete(&[]) };
         self.run(&call.project(project), None).await.map(drop)
     }
 
     /// Waits for an operation at the server. LXD forgets it 5 s after its end.
     async fn wait(&self, operation: &str) -> Result<Value, Error> {
-        let id = operation
-            .split('?')
-            .next()
-            .unwrap_or_default()
-            .rsplit('/')
-            .next()
-            .unwrap_or_default();
+        let id = operation.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
         let call = Call::get(&["operations", id, "wait"]);
         // 5.0.2 and Incus answer with the operation, failed or not; newer LXD with an error in its place.
         let (envelope, _) = match self.retried::<Operation>(&call).await {
             Err(Error::Api { code: 404, message }) if message.to_ascii_lowercase().contains("operation not found") => {
-                return Err(Error::OutcomeUnknown(format!(
-                    "operation {id} is forgotten at the server"
-                )));
+                return Err(Error::OutcomeUnknown(format!("operation {id} is forgotten at the server")));
             }
             answer => answer?,
         };
-        let operation = envelope
-            .metadata
-            .ok_or_else(|| Error::Protocol("an operation without metadata".into()))?;
+        let operation = envelope.metadata.ok_or_else(|| Error::Protocol("an operation without metadata".into()))?;
         if operation.status_code == SUCCESS {
             return Ok(operation.metadata.unwrap_or_default());
         }
-        let message = if operation.err.is_empty() {
-            "the operation was cancelled".to_owned()
-        } else {
-            operation.err
-        };
-        Err(Error::Api {
-            code: operation.status_code,
-            message,
-        })
+        let message = if operation.err.is_empty() { "the operation was cancelled".to_owned() } else { operation.err };
+        Err(Error::Api { code: operation.status_code, message })
     }
 
     /// A read, again where nothing reached the server.
@@ -233,11 +198,7 @@ impl Client {
         let request = self.request(call, progress).await?;
         let response = request.send().await.map_err(|error| self.broken(&error))?;
         let status = response.status();
-        let etag = response
-            .headers()
-            .get(header::ETAG)
-            .and_then(|etag| etag.to_str().ok())
-            .map(str::to_owned);
+        let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
         tracing::debug!(
             "{} {} -> {} ({} bytes, {:.1} ms)",
@@ -275,12 +236,7 @@ impl Client {
         match &call.body {
             Body::Empty => Ok(request),
             Body::Json(body) => Ok(request.json(body)),
-            Body::Image {
-                metadata,
-                rootfs,
-                properties,
-                public,
-            } => {
+            Body::Image { metadata, rootfs, properties, public } => {
                 // The headers' prefix is the product's; both are sent, each server reads its own.
                 for prefix in ["X-LXD", "X-Incus"] {
                     request = request.header(format!("{prefix}-properties"), properties);
@@ -301,10 +257,8 @@ impl Client {
                 let mut form = Form::new();
                 for (name, path) in [("metadata", metadata), (*part, rootfs)] {
                     let (body, length) = upload.body(path).await?;
-                    let file_name = path
-                        .file_name()
-                        .map(|name| name.to_string_lossy().into_owned())
-                        .unwrap_or_default();
+                    let file_name =
+                        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                     form = form.part(name, Part::stream_with_length(body, length).file_name(file_name));
                 }
                 Ok(request.multipart(form))
@@ -316,10 +270,7 @@ impl Client {
         let text = causes(error);
         match &self.endpoint.address {
             Address::Https { fingerprint, .. } if text.contains("ApplicationVerificationFailure") => {
-                Error::CertificateChanged {
-                    endpoint: self.name().to_owned(),
-                    expected: fingerprint.clone(),
-                }
+                Error::CertificateChanged { endpoint: self.name().to_owned(), expected: fingerprint.clone() }
             }
             Address::Socket(path) if text.contains("ermission denied") => Error::Config(format!(
                 "{}: permission denied; run as root, or as a member of the group that owns the socket (`lxd`, or `incus-admin`)",
@@ -333,15 +284,8 @@ impl Client {
 }
 
 fn refusal<T>(envelope: &Envelope<T>, status: u16) -> Error {
-    let code = if envelope.error_code == 0 {
-        status
-    } else {
-        envelope.error_code
-    };
-    Error::Api {
-        code,
-        message: envelope.error.clone(),
-    }
+    let code = if envelope.error_code == 0 { status } else { envelope.error_code };
+    Error::Api { code, message: envelope.error.clone() }
 }
 
 fn method(method: Method) -> &'static str {
@@ -381,15 +325,9 @@ impl Upload {
         let mut total = 0;
         for path in files {
             let meta = tokio::fs::metadata(path).await;
-            total += meta
-                .map_err(|error| Error::Config(format!("{}: {error}", path.display())))?
-                .len();
+            total += meta.map_err(|error| Error::Config(format!("{}: {error}", path.display())))?.len();
         }
-        Ok(Upload {
-            total,
-            sent: Arc::default(),
-            progress: progress.cloned(),
-        })
+        Ok(Upload { total, sent: Arc::default(), progress: progress.cloned() })
     }
 
     async fn body(&self, path: &Path) -> Result<(reqwest::Body, u64), Error> {

@@ -39,16 +39,8 @@ pub enum Address {
 pub fn resolve(name: &str, fingerprint: Option<&str>) -> Result<Endpoint, Error> {
     if let Some(path) = name.strip_prefix("unix:") {
         let path = path.trim_start_matches("//");
-        let path = if path.is_empty() {
-            local_socket()?
-        } else {
-            PathBuf::from(path)
-        };
-        return Ok(Endpoint {
-            name: name.to_owned(),
-            address: Address::Socket(path),
-            project: None,
-        });
+        let path = if path.is_empty() { local_socket()? } else { PathBuf::from(path) };
+        return Ok(Endpoint { name: name.to_owned(), address: Address::Socket(path), project: None });
     }
     let known = remotes::all();
     if name.starts_with("https://") {
@@ -62,33 +54,17 @@ pub fn resolve(name: &str, fingerprint: Option<&str>) -> Result<Endpoint, Error>
         }
         Some(remote) if name != "local" && remote.url.starts_with("unix:") => {
             let path = remote.url.trim_start_matches("unix:").trim_start_matches("//");
-            let path = if path.is_empty() {
-                local_socket()?
-            } else {
-                PathBuf::from(path)
-            };
-            Ok(Endpoint {
-                name: name.to_owned(),
-                address: Address::Socket(path),
-                project: remote.project.clone(),
-            })
+            let path = if path.is_empty() { local_socket()? } else { PathBuf::from(path) };
+            Ok(Endpoint { name: name.to_owned(), address: Address::Socket(path), project: remote.project.clone() })
         }
-        _ if name == "local" => Ok(Endpoint {
-            name: name.to_owned(),
-            address: Address::Socket(local_socket()?),
-            project: None,
-        }),
+        _ if name == "local" => {
+            Ok(Endpoint { name: name.to_owned(), address: Address::Socket(local_socket()?), project: None })
+        }
         _ => {
-            let names: Vec<&str> = known
-                .iter()
-                .map(|remote| remote.name.as_str())
-                .chain(["local"])
-                .collect();
+            let names: Vec<&str> = known.iter().map(|remote| remote.name.as_str()).chain(["local"]).collect();
             let near = crate::diagnostic::nearest(name, names.iter().copied());
-            let hint = near.map_or_else(
-                || format!("known: {}", names.join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
+            let hint =
+                near.map_or_else(|| format!("known: {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
             Err(Error::Config(format!(
                 "there is no remote `{name}` ({hint}); `lxdeploy remote add {name} URL` makes one"
             )))
@@ -119,27 +95,14 @@ fn https(name: &str, url: &str, remote: Option<&Remote>, fingerprint: Option<&st
             )));
         }
     }
-    let address = Address::Https {
-        url: url.to_owned(),
-        fingerprint,
-        identity,
-    };
-    Ok(Endpoint {
-        name: name.to_owned(),
-        address,
-        project: remote.and_then(|remote| remote.project.clone()),
-    })
+    let address = Address::Https { url: url.to_owned(), fingerprint, identity };
+    Ok(Endpoint { name: name.to_owned(), address, project: remote.and_then(|remote| remote.project.clone()) })
 }
 
 /// The local server's socket: what the environment says, the snap's, the distribution's, Incus' own.
 fn local_socket() -> Result<PathBuf, Error> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let named = [
-        ("LXD_SOCKET", false),
-        ("LXD_DIR", true),
-        ("INCUS_SOCKET", false),
-        ("INCUS_DIR", true),
-    ];
+    let named = [("LXD_SOCKET", false), ("LXD_DIR", true), ("INCUS_SOCKET", false), ("INCUS_DIR", true)];
     for (name, is_directory) in named {
         if let Some(path) = variable(name) {
             return Ok(if is_directory { path.join("unix.socket") } else { path });

@@ -94,10 +94,9 @@ impl fmt::Display for Error {
             Error::Api { message, .. } => f.write_str(message),
             Error::NotSent(why) => write!(f, "the server cannot be reached: {why}"),
             Error::OutcomeUnknown(why) => write!(f, "the connection broke before the answer came: {why}"),
-            Error::TimedOut(what) => write!(
-                f,
-                "{what} is not done in time; it goes on at the server (--timeout gives it longer)"
-            ),
+            Error::TimedOut(what) => {
+                write!(f, "{what} is not done in time; it goes on at the server (--timeout gives it longer)")
+            }
             Error::CertificateChanged { endpoint, expected } => write!(
                 f,
                 "{endpoint} shows another certificate than the one that was trusted (SHA-256 {expected}). \
@@ -123,10 +122,7 @@ mod tests {
     use super::*;
 
     fn api(code: u16, message: &str) -> Error {
-        Error::Api {
-            code,
-            message: message.into(),
-        }
+        Error::Api { code, message: message.into() }
     }
 
     #[test]
@@ -140,11 +136,9 @@ mod tests {
 
     #[test]
     fn all_of_lxds_ways_to_say_exists() {
-        for error in [
-            api(409, "Conflict"),
-            api(400, "The network already exists"),
-            api(500, "Error inserting: already exists"),
-        ] {
+        for error in
+            [api(409, "Conflict"), api(400, "The network already exists"), api(500, "Error inserting: already exists")]
+        {
             assert!(error.already_exists());
         }
     }

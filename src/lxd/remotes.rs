@@ -133,10 +133,7 @@ fn lxc_directories() -> Vec<PathBuf> {
     let lxc = variable("LXD_CONF").or_else(|| under_home(".config/lxc"));
     let snap = under_home("snap/lxd/common/config");
     let incus = variable("INCUS_CONF").or_else(|| under_home(".config/incus"));
-    [lxc, snap, Some(PathBuf::from("/etc/lxd")), incus]
-        .into_iter()
-        .flatten()
-        .collect()
+    [lxc, snap, Some(PathBuf::from("/etc/lxd")), incus].into_iter().flatten().collect()
 }
 
 /// lxc's remotes in its directory.
@@ -149,18 +146,10 @@ fn of_lxc(directory: &Path) -> Vec<Remote> {
         let system = Path::new("/etc/lxd/servercerts").join(format!("{name}.crt"));
         let user = directory.join("servercerts").join(format!("{name}.crt"));
         Remote {
-            certificate: if user.exists() || !system.exists() {
-                user
-            } else {
-                system
-            },
+            certificate: if user.exists() || !system.exists() { user } else { system },
             identity: (directory.join("client.crt"), directory.join("client.key")),
             url: remote.addr,
-            protocol: if remote.protocol.is_empty() {
-                "lxd".into()
-            } else {
-                remote.protocol
-            },
+            protocol: if remote.protocol.is_empty() { "lxd".into() } else { remote.protocol },
             project: Some(remote.project).filter(|project| !project.is_empty()),
             is_public: remote.public,
             source: source.clone(),
@@ -175,10 +164,7 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
     match serde_yaml::from_str(&text) {
         Ok(value) => Some(value),
         Err(error) => {
-            tracing::warn!(
-                "{} cannot be read, and its remotes are not known: {error}",
-                path.display()
-            );
+            tracing::warn!("{} cannot be read, and its remotes are not known: {error}", path.display());
             None
         }
     }
@@ -211,24 +197,12 @@ const DEFAULTS: &[(&str, &str)] = &[
 pub fn image_server(name: &str) -> Result<ImageServer, Error> {
     if let Some(remote) = all().into_iter().find(|remote| remote.name == name) {
         let certificate = std::fs::read_to_string(&remote.certificate).ok();
-        let protocol = if remote.protocol == "simplestreams" {
-            "simplestreams"
-        } else {
-            "lxd"
-        };
-        return Ok(ImageServer {
-            url: remote.url,
-            protocol: protocol.into(),
-            certificate,
-        });
+        let protocol = if remote.protocol == "simplestreams" { "simplestreams" } else { "lxd" };
+        return Ok(ImageServer { url: remote.url, protocol: protocol.into(), certificate });
     }
     let default = DEFAULTS.iter().find(|(known, _)| *known == name);
     default
-        .map(|(_, url)| ImageServer {
-            url: (*url).to_owned(),
-            protocol: "simplestreams".into(),
-            certificate: None,
-        })
+        .map(|(_, url)| ImageServer { url: (*url).to_owned(), protocol: "simplestreams".into(), certificate: None })
         .ok_or_else(|| {
             let known: Vec<&str> = DEFAULTS.iter().map(|(name, _)| *name).collect();
             Error::Config(format!(
@@ -249,10 +223,7 @@ mod tests {
         std::fs::write(directory.path().join("config.yml"), config).unwrap();
         let remotes = of_lxc(directory.path());
         assert_eq!(remotes.len(), 2);
-        assert_eq!(
-            (remotes[0].name.as_str(), remotes[0].project.as_deref()),
-            ("dc", Some("acme"))
-        );
+        assert_eq!((remotes[0].name.as_str(), remotes[0].project.as_deref()), ("dc", Some("acme")));
         assert_eq!(remotes[0].identity.1, directory.path().join("client.key"));
         assert!(remotes[1].is_public && remotes[1].protocol == "simplestreams");
     }

@@ -14,10 +14,7 @@ use super::Error;
 
 /// SHA-256 of a certificate's DER in lower-case hex: LXD's `certificate_fingerprint`.
 pub fn fingerprint_of(certificate: &CertificateDer<'_>) -> String {
-    Sha256::digest(certificate.as_ref())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(certificate.as_ref()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A configuration that accepts the pinned certificate alone and shows the client's.
@@ -30,10 +27,7 @@ pub fn pinned(fingerprint: &str, identity: &(PathBuf, PathBuf)) -> Result<Client
         .map_err(|error| unreadable(certificate, &error))?;
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
     let provider = Arc::new(ring::default_provider());
-    let verifier = Pinned {
-        fingerprint: fingerprint.to_owned(),
-        provider: provider.clone(),
-    };
+    let verifier = Pinned { fingerprint: fingerprint.to_owned(), provider: provider.clone() };
     ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])
         .map_err(|error| Error::Config(error.to_string()))?
@@ -70,9 +64,7 @@ impl ServerCertVerifier for Pinned {
         if fingerprint_of(end_entity) == self.fingerprint {
             Ok(ServerCertVerified::assertion())
         } else {
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::ApplicationVerificationFailure,
-            ))
+            Err(rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
         }
     }
 
@@ -82,12 +74,7 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -96,12 +83,7 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -31,21 +31,17 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         return Err(format!("`{text}` is no size: it starts with a whole number"));
     };
     if let Some((_, factor)) = SIZES.iter().find(|(name, _)| *name == unit) {
-        return number
-            .checked_mul(*factor)
-            .ok_or_else(|| format!("`{text}` is beyond any size"));
+        return number.checked_mul(*factor).ok_or_else(|| format!("`{text}` is beyond any size"));
     }
     let letter = unit.trim().chars().next().unwrap_or_default().to_ascii_uppercase();
     if unit.starts_with('.') {
-        return Err(format!(
-            "`{text}` is no size to LXD: it takes whole numbers alone (1.5GiB is 1536MiB)"
-        ));
+        return Err(format!("`{text}` is no size to LXD: it takes whole numbers alone (1.5GiB is 1536MiB)"));
     }
     match letter {
         'K' => Err(format!("`{text}` is no size to LXD: write {number}KiB or {number}kB")),
-        'M' | 'G' | 'T' | 'P' | 'E' => Err(format!(
-            "`{text}` is no size to LXD: write {number}{letter}iB or {number}{letter}B"
-        )),
+        'M' | 'G' | 'T' | 'P' | 'E' => {
+            Err(format!("`{text}` is no size to LXD: write {number}{letter}iB or {number}{letter}B"))
+        }
         _ => Err(format!("`{text}` is no size: `{}` is no unit", unit.trim())),
     }
 }
@@ -55,13 +51,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 /// # Errors
 /// What is wrong; of a bare number with the spelling that was meant.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    const UNITS: &[(&str, u64)] = &[
-        ("ms", 1),
-        ("s", 1_000),
-        ("m", 60_000),
-        ("h", 3_600_000),
-        ("d", 86_400_000),
-    ];
+    const UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
     if text.is_empty() {
         return Err("a duration is wanted".into());
     }
@@ -109,14 +99,7 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("1024", 1024),
-            ("1kB", 1000),
-            ("1KiB", 1024),
-            ("2GiB", 2 << 30),
-            ("7B", 7),
-        ] {
+        for (text, bytes) in [("0", 0), ("1024", 1024), ("1kB", 1000), ("1KiB", 1024), ("2GiB", 2 << 30), ("7B", 7)] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
         for (text, hint) in [
@@ -135,13 +118,7 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in [
-            ("0s", 0),
-            ("500ms", 500),
-            ("30s", 30_000),
-            ("1h30m", 5_400_000),
-            ("2d", 172_800_000),
-        ] {
+        for (text, millis) in [("0s", 0), ("500ms", 500), ("30s", 30_000), ("1h30m", 5_400_000), ("2d", 172_800_000)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for (text, hint) in [

@@ -45,11 +45,7 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
                 }
             }
         } else if !needing.is_empty() {
-            restarts.extend(
-                reached
-                    .iter()
-                    .map(|id| ((*id).clone(), change.address.to_string(), needing.clone())),
-            );
+            restarts.extend(reached.iter().map(|id| ((*id).clone(), change.address.to_string(), needing.clone())));
         }
         change.affects = reached.into_iter().map(|id| id.to_string()).collect();
     }
@@ -66,10 +62,8 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
         let change = &mut plan.changes[index];
         if change.action == Action::NoOp {
             change.action = Action::Update;
-            change.reason = Reason {
-                code: "profile-changed",
-                text: format!("restarts, since {profile} changes {paths}"),
-            };
+            change.reason =
+                Reason { code: "profile-changed", text: format!("restarts, since {profile} changes {paths}") };
         }
         plan.work[index].restarts = true;
     }
@@ -77,10 +71,8 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
 }
 
 fn name_by_address(plan: &mut Plan, instances: &HashMap<Id, usize>) {
-    let names: HashMap<String, String> = instances
-        .iter()
-        .map(|(id, index)| (id.to_string(), plan.changes[*index].address.to_string()))
-        .collect();
+    let names: HashMap<String, String> =
+        instances.iter().map(|(id, index)| (id.to_string(), plan.changes[*index].address.to_string())).collect();
     for change in &mut plan.changes {
         for name in &mut change.affects {
             if let Some(address) = names.get(name) {
@@ -91,8 +83,7 @@ fn name_by_address(plan: &mut Plan, instances: &HashMap<Id, usize>) {
 }
 
 fn runs(raw: &Raw) -> bool {
-    raw.get("status")
-        .is_some_and(|status| status == "Running" || status == "Frozen")
+    raw.get("status").is_some_and(|status| status == "Running" || status == "Frozen")
 }
 
 /// True if an instance uses the profile, network or ACL, by itself or through a profile.
@@ -101,15 +92,10 @@ fn uses(section: &str, wanted: &Id, instance: &Id, raw: &Raw, snapshot: &Snapsho
         return false;
     };
     let lives_in = |section: &str| {
-        by_section(section).map_or_else(String::new, |kind| {
-            snapshot.projects.effective(&instance.project, kind.place())
-        })
+        by_section(section)
+            .map_or_else(String::new, |kind| snapshot.projects.effective(&instance.project, kind.place()))
     };
-    let names = |raw: &Raw| {
-        kind.live_uses(raw)
-            .iter()
-            .any(|(of, name)| *of == section && *name == wanted.name)
-    };
+    let names = |raw: &Raw| kind.live_uses(raw).iter().any(|(of, name)| *of == section && *name == wanted.name);
     if lives_in(section) != wanted.project {
         return false;
     }
@@ -117,20 +103,11 @@ fn uses(section: &str, wanted: &Id, instance: &Id, raw: &Raw, snapshot: &Snapsho
         return true;
     }
     let profiles = kind.live(raw, &Path::field("profiles"));
-    let profiles = profiles
-        .as_ref()
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
+    let profiles = profiles.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let project = lives_in("profiles");
     section != "profiles"
         && profiles.into_iter().any(|name| {
-            let id = Id {
-                project: project.clone(),
-                pool: None,
-                name: name.to_owned(),
-            };
+            let id = Id { project: project.clone(), pool: None, name: name.to_owned() };
             snapshot.get("profiles", &id).is_some_and(names)
         })
 }

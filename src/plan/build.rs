@@ -122,11 +122,7 @@ impl<'a> Builder<'a> {
     }
 
     pub fn note(&mut self, address: &Address, code: &'static str, text: String) {
-        self.plan.notes.push(Note {
-            address: Some(address.clone()),
-            code,
-            text,
-        });
+        self.plan.notes.push(Note { address: Some(address.clone()), code, text });
     }
 
     pub fn push(&mut self, change: Change, work: Work) {
@@ -135,22 +131,12 @@ impl<'a> Builder<'a> {
     }
 
     fn check_options(&mut self, site: &Site) {
-        let known: HashSet<&Address> = site
-            .objects
-            .iter()
-            .map(|object| &object.address)
-            .chain(site.groups.keys())
-            .collect();
-        let adopt: &[Address] = if let Adopt::These(addresses) = &self.options.adopt {
-            addresses
-        } else {
-            &[]
-        };
+        let known: HashSet<&Address> =
+            site.objects.iter().map(|object| &object.address).chain(site.groups.keys()).collect();
+        let adopt: &[Address] = if let Adopt::These(addresses) = &self.options.adopt { addresses } else { &[] };
         for (flag, addresses) in [("--replace", self.options.replace.as_slice()), ("--adopt", adopt)] {
             for address in addresses.iter().filter(|address| !known.contains(address)) {
-                self.plan
-                    .refused
-                    .push(select::unknown(flag, address, known.iter().copied()));
+                self.plan.refused.push(select::unknown(flag, address, known.iter().copied()));
             }
         }
     }
@@ -158,11 +144,7 @@ impl<'a> Builder<'a> {
     /// Where the object lives, or would.
     fn id(&self, object: &Object) -> Id {
         let project = self.snapshot.projects.effective(&object.project, object.kind.place());
-        Id {
-            project,
-            pool: object.pool.clone(),
-            name: object.name.clone(),
-        }
+        Id { project, pool: object.pool.clone(), name: object.name.clone() }
     }
 
     fn object(&mut self, object: &Object, objects: &Objects<'_>) {
@@ -201,10 +183,7 @@ impl<'a> Builder<'a> {
             self.refuse(
                 object,
                 "missing",
-                format!(
-                    "{}: project `{}` is neither at the server nor in the file",
-                    object.address, object.project
-                ),
+                format!("{}: project `{}` is neither at the server nor in the file", object.address, object.project),
                 "add it under `projects`, or create it",
             );
         }
@@ -213,16 +192,9 @@ impl<'a> Builder<'a> {
                 continue;
             };
             let project = self.snapshot.projects.effective(&object.project, kind.place());
-            let pool = if matches!(kind.place(), crate::kinds::Place::Pool { .. }) {
-                reference.pool.clone()
-            } else {
-                None
-            };
-            let needed = Id {
-                project,
-                pool,
-                name: reference.name.clone(),
-            };
+            let pool =
+                if matches!(kind.place(), crate::kinds::Place::Pool { .. }) { reference.pool.clone() } else { None };
+            let needed = Id { project, pool, name: reference.name.clone() };
             let found = self.snapshot.get(reference.section, &needed).is_some()
                 || kind.is_built_in(&reference.name) && needed.project == id.project;
             if !found {
@@ -247,22 +219,10 @@ impl<'a> Builder<'a> {
         }
         if object.kind.is_built_in(&object.name) {
             // A new project comes with it; it is written as soon as it is there.
-            let change = self.change(
-                object,
-                &id,
-                Action::Update,
-                "built-in",
-                "LXD makes it with its project".into(),
-            );
+            let change = self.change(object, &id, Action::Update, "built-in", "LXD makes it with its project".into());
             let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
             let work = self.work(object, None, &id, &record, true);
-            return self.push(
-                Change {
-                    diff: created(object),
-                    ..change
-                },
-                work,
-            );
+            return self.push(Change { diff: created(object), ..change }, work);
         }
         let elsewhere = self.snapshot.all(object.kind.section()).find(|(other, raw)| {
             other.name == id.name
@@ -276,10 +236,8 @@ impl<'a> Builder<'a> {
                 .values()
                 .any(|wanted| wanted.kind.section() == object.kind.section() && self.id(wanted) == *other)
         {
-            let text = format!(
-                "{} is in project `{}`, and the file says `{}`",
-                object.address, other.project, id.project
-            );
+            let text =
+                format!("{} is in project `{}`, and the file says `{}`", object.address, other.project, id.project);
             return self.refuse(
                 object,
                 "other-project",
@@ -297,17 +255,8 @@ impl<'a> Builder<'a> {
         }
         let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
         let change = self.change(object, &id, Action::Create, "absent", "not there yet".into());
-        let work = Work {
-            image: self.image_now(object, objects),
-            ..self.work(object, None, &id, &record, true)
-        };
-        self.push(
-            Change {
-                diff: created(object),
-                ..change
-            },
-            work,
-        );
+        let work = Work { image: self.image_now(object, objects), ..self.work(object, None, &id, &record, true) };
+        self.push(Change { diff: created(object), ..change }, work);
     }
 
     /// The fingerprint that the instance's image stands for at the target.
@@ -319,10 +268,7 @@ impl<'a> Builder<'a> {
     /// The live instance that is to be renamed into this one.
     fn renamed(&mut self, object: &Object, id: &Id) -> Option<(Id, &'a Raw)> {
         let old = object.lifecycle.as_ref()?.renamed_from.as_ref()?;
-        let old = Id {
-            name: old.clone(),
-            ..id.clone()
-        };
+        let old = Id { name: old.clone(), ..id.clone() };
         let live = self.snapshot.get(object.kind.section(), &old)?;
         if !matches!(owner(object.kind, &old, live, self.site), Owner::Ours(_)) {
             return None;
@@ -346,11 +292,8 @@ impl<'a> Builder<'a> {
         self.compare_image(object, live, record.as_ref(), objects, &mut diff);
         let image = self.image_now(object, objects);
         self.settle(object, id, live, record, diff);
-        if let Some(work) = self
-            .plan
-            .work
-            .last_mut()
-            .filter(|work| work.object.as_ref().is_some_and(|o| o.address == object.address))
+        if let Some(work) =
+            self.plan.work.last_mut().filter(|work| work.object.as_ref().is_some_and(|o| o.address == object.address))
         {
             work.image = image;
         }
@@ -379,10 +322,7 @@ impl<'a> Builder<'a> {
                     object,
                     "not-ours",
                     text,
-                    &format!(
-                        "take it into the site with --adopt {}, or rename or delete it",
-                        object.address
-                    ),
+                    &format!("take it into the site with --adopt {}, or rename or delete it", object.address),
                 );
             }
             Owner::Other(site) => {
@@ -395,16 +335,9 @@ impl<'a> Builder<'a> {
                 );
             }
             Owner::Newer(version) => {
-                let text = format!(
-                    "{} was last applied by a newer lxdeploy (record version {version})",
-                    object.address
-                );
-                self.refuse(
-                    object,
-                    "newer-record",
-                    text,
-                    "use that lxdeploy; this one reads record version 1",
-                );
+                let text =
+                    format!("{} was last applied by a newer lxdeploy (record version {version})", object.address);
+                self.refuse(object, "newer-record", text, "use that lxdeploy; this one reads record version 1");
             }
         }
         None
@@ -434,8 +367,7 @@ impl<'a> Builder<'a> {
         };
         match &record.img {
             Some(applied) if applied != text => {
-                diff.fields
-                    .push(replace(Some(applied), text, "the file names another image"));
+                diff.fields.push(replace(Some(applied), text, "the file names another image"));
             }
             Some(_) => {
                 let now = images::resolve(image, object, objects, self.site, self.snapshot);
@@ -444,11 +376,7 @@ impl<'a> Builder<'a> {
                     && now != base
                 {
                     if lifecycle.follow_image {
-                        diff.fields.push(replace(
-                            Some(base),
-                            &now,
-                            "the image has moved, and follow_image is set",
-                        ));
+                        diff.fields.push(replace(Some(base), &now, "the image has moved, and follow_image is set"));
                     } else {
                         let text = format!(
                             "{} was made of an earlier image of `{text}`; --replace {} or follow_image: true takes the new one",
@@ -469,20 +397,13 @@ impl<'a> Builder<'a> {
             self.note(
                 &object.address,
                 "taken-over",
-                format!(
-                    "{}: {path} is no longer in the file, and somebody has set it since: left",
-                    object.address
-                ),
+                format!("{}: {path} is no longer in the file, and somebody has set it since: left", object.address),
             );
         }
-        let runs = live
-            .get("status")
-            .and_then(serde_json::Value::as_str)
-            .is_none_or(|status| status != "Stopped");
+        let runs = live.get("status").and_then(serde_json::Value::as_str).is_none_or(|status| status != "Stopped");
         let mut fields = diff.fields;
-        for field in fields
-            .iter_mut()
-            .filter(|field| field.effect == Effect::Restart && object.lifecycle.is_some() && !runs)
+        for field in
+            fields.iter_mut().filter(|field| field.effect == Effect::Restart && object.lifecycle.is_some() && !runs)
         {
             (field.effect, field.why) = (Effect::Live, String::new());
         }
@@ -498,11 +419,8 @@ impl<'a> Builder<'a> {
                     .filter(|field| field.effect == Effect::Replace)
                     .map(|field| field.path.to_string())
                     .collect();
-                let text = format!(
-                    "{} cannot be adopted: {} would have to be made again",
-                    object.address,
-                    paths.join(", ")
-                );
+                let text =
+                    format!("{} cannot be adopted: {} would have to be made again", object.address, paths.join(", "));
                 return self.refuse(
                     object,
                     "cannot-adopt",
@@ -515,10 +433,7 @@ impl<'a> Builder<'a> {
                 (Action::Replace, "requested", "--replace asks for it".to_owned())
             }
             (Some(_), true) => {
-                let why = fields
-                    .iter()
-                    .find(|field| field.effect == Effect::Replace)
-                    .map(|field| field.why.clone());
+                let why = fields.iter().find(|field| field.effect == Effect::Replace).map(|field| field.why.clone());
                 let code = if fields.iter().any(|field| field.path == Path::field("image")) {
                     "image-changed"
                 } else {
@@ -526,17 +441,13 @@ impl<'a> Builder<'a> {
                 };
                 (Action::Replace, code, why.unwrap_or_default())
             }
-            (Some(_), false) if id.name != object.name && object.lifecycle.is_some() => (
-                Action::Rename,
-                "renamed",
-                format!("was {}; it stops and starts for that", id.name),
-            ),
+            (Some(_), false) if id.name != object.name && object.lifecycle.is_some() => {
+                (Action::Rename, "renamed", format!("was {}; it stops and starts for that", id.name))
+            }
             (Some(_), false) if fields.is_empty() && !is_new_claim => (Action::NoOp, "unchanged", String::new()),
-            (Some(_), false) if fields.is_empty() => (
-                Action::Update,
-                "record",
-                "as wanted already: the record alone is written".to_owned(),
-            ),
+            (Some(_), false) if fields.is_empty() => {
+                (Action::Update, "record", "as wanted already: the record alone is written".to_owned())
+            }
             (Some(_), false) if fields.iter().all(|field| field.drift) => {
                 (Action::Update, "drift", "changed outside of lxdeploy".to_owned())
             }
@@ -550,14 +461,7 @@ impl<'a> Builder<'a> {
             is_new_claim || action == Action::Rename || fields.iter().any(|field| field.path != Path::field("state"));
         let change = self.change(object, &id, action, code, text);
         let work = self.work(object, Some(live), &id, &new_record, writes);
-        self.push(
-            Change {
-                diff: fields,
-                drift,
-                ..change
-            },
-            work,
-        );
+        self.push(Change { diff: fields, drift, ..change }, work);
     }
 
     fn may_replace(&mut self, object: &Object, id: &Id, live: &Raw, record: Option<&Record>) -> bool {
@@ -582,10 +486,7 @@ impl<'a> Builder<'a> {
     fn image(&mut self, object: &Object, id: &Id) {
         let live = images::live_of(object, &id.project, self.site, self.snapshot);
         if object.external
-            || matches!(
-                object.spec.downcast_ref(),
-                Some(image::Source::Alias(_) | image::Source::Fingerprint(_))
-            )
+            || matches!(object.spec.downcast_ref(), Some(image::Source::Alias(_) | image::Source::Fingerprint(_)))
         {
             if live.is_none() {
                 self.refuse(
@@ -624,11 +525,7 @@ impl<'a> Builder<'a> {
                     why: "an image's content is its identity".into(),
                     drift: false,
                 };
-                let diff = Diff {
-                    fields: vec![field],
-                    applied,
-                    ..Diff::default()
-                };
+                let diff = Diff { fields: vec![field], applied, ..Diff::default() };
                 let record = match owner(object.kind, old_id, old, self.site) {
                     Owner::Ours(record) => record,
                     _ => Record::default(),
@@ -655,13 +552,7 @@ impl<'a> Builder<'a> {
                 let record = self.record(object, &applied);
                 let change = self.change(object, id, Action::Create, "absent", "not there yet".into());
                 let work = self.work(object, None, id, &record, true);
-                self.push(
-                    Change {
-                        diff: created(object),
-                        ..change
-                    },
-                    work,
-                );
+                self.push(Change { diff: created(object), ..change }, work);
             }
         }
     }
@@ -686,10 +577,7 @@ impl<'a> Builder<'a> {
             {
                 continue;
             }
-            let text = format!(
-                "{}: the alias `{alias}` points at an image that is not this site's",
-                object.address
-            );
+            let text = format!("{}: the alias `{alias}` points at an image that is not this site's", object.address);
             self.refuse(
                 object,
                 "not-ours",
@@ -700,17 +588,9 @@ impl<'a> Builder<'a> {
     }
 
     pub fn record(&self, object: &Object, applied: &BTreeMap<String, String>) -> Record {
-        let img = object
-            .lifecycle
-            .as_ref()
-            .and_then(|lifecycle| lifecycle.image.as_ref())
-            .map(|(_, text, _)| text.clone());
-        Record {
-            k: applied.clone(),
-            img,
-            protect: object.protect,
-            ..Record::default()
-        }
+        let img =
+            object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref()).map(|(_, text, _)| text.clone());
+        Record { k: applied.clone(), img, protect: object.protect, ..Record::default() }
     }
 
     fn change(&self, object: &Object, id: &Id, action: Action, code: &'static str, text: String) -> Change {
@@ -727,11 +607,8 @@ impl<'a> Builder<'a> {
     }
 
     fn work(&self, object: &Object, live: Option<&Raw>, id: &Id, record: &Record, writes: bool) -> Work {
-        let stamp = Stamp {
-            site: self.site.to_owned(),
-            id: stamp_id(object.kind, id, &object.name),
-            record: record.to_text(),
-        };
+        let stamp =
+            Stamp { site: self.site.to_owned(), id: stamp_id(object.kind, id, &object.name), record: record.to_text() };
         Work {
             kind: Some(object.kind),
             object: Some(object.clone()),
@@ -758,9 +635,6 @@ fn created(object: &Object) -> Vec<FieldDiff> {
     };
     let image = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref());
     let image = image.map(|(_, text, _)| field(Path::field("image"), text.clone().into(), false));
-    let fields = object
-        .fields
-        .iter()
-        .map(|(path, wanted)| field(path.clone(), wanted.value.clone(), wanted.sensitive));
+    let fields = object.fields.iter().map(|(path, wanted)| field(path.clone(), wanted.value.clone(), wanted.sensitive));
     image.into_iter().chain(fields).collect()
 }

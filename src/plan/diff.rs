@@ -23,18 +23,12 @@ pub struct Diff {
 
 /// The hashes of all wanted leaves, as the record keeps them.
 pub fn applied(kind: &dyn Kind, wanted: &Fields) -> BTreeMap<String, String> {
-    wanted
-        .iter()
-        .map(|(path, wanted)| (path.in_record(), hash_of(kind, path, wanted)))
-        .collect()
+    wanted.iter().map(|(path, wanted)| (path.in_record(), hash_of(kind, path, wanted))).collect()
 }
 
 /// Compares an object. `record` is what was last applied, of an object that is ours.
 pub fn compare(kind: &dyn Kind, wanted: &Fields, live: &Raw, record: Option<&Record>) -> Diff {
-    let mut diff = Diff {
-        applied: applied(kind, wanted),
-        ..Diff::default()
-    };
+    let mut diff = Diff { applied: applied(kind, wanted), ..Diff::default() };
     for (path, wanted) in wanted {
         let before = kind.live(live, path);
         let recorded = record.and_then(|record| record.k.get(&path.in_record()));
@@ -91,11 +85,7 @@ pub fn compare(kind: &dyn Kind, wanted: &Fields, live: &Raw, record: Option<&Rec
 }
 
 fn hash_of(kind: &dyn Kind, path: &Path, wanted: &Wanted) -> String {
-    if wanted.sensitive {
-        String::new()
-    } else {
-        hash(&kind.canonical(path, &wanted.value))
-    }
+    if wanted.sensitive { String::new() } else { hash(&kind.canonical(path, &wanted.value)) }
 }
 
 /// LXD keeps an unset key, an empty text, an empty list and `false` apart only in its JSON.
@@ -129,10 +119,7 @@ fn whole_devices(live: &Raw, wanted: &Fields, fields: &mut Vec<FieldDiff>) {
         })
         .collect();
     for device in retyped {
-        let keys = live
-            .get("devices")
-            .and_then(|devices| devices.get(&device))
-            .and_then(Value::as_object);
+        let keys = live.get("devices").and_then(|devices| devices.get(&device)).and_then(Value::as_object);
         for (key, value) in keys.into_iter().flatten() {
             let path = Path::device(&device, key);
             if !wanted.contains_key(&path) && !fields.iter().any(|field| field.path == path) {
@@ -159,11 +146,7 @@ mod tests {
     use crate::model::Span;
 
     fn wanted(leaves: &[(Path, Value)]) -> Fields {
-        let leaf = |value: &Value| Wanted {
-            value: value.clone(),
-            sensitive: false,
-            span: Span::default(),
-        };
+        let leaf = |value: &Value| Wanted { value: value.clone(), sensitive: false, span: Span::default() };
         leaves.iter().map(|(path, value)| (path.clone(), leaf(value))).collect()
     }
 
@@ -172,10 +155,7 @@ mod tests {
     }
 
     fn record_of(section: &str, fields: &Fields) -> Record {
-        Record {
-            k: applied(by_section(section).unwrap(), fields),
-            ..Record::default()
-        }
+        Record { k: applied(by_section(section).unwrap(), fields), ..Record::default() }
     }
 
     fn paths(diff: &Diff) -> Vec<String> {
@@ -184,16 +164,11 @@ mod tests {
 
     #[test]
     fn what_was_just_applied_is_no_diff() {
-        let fields = wanted(&[
-            (Path::config("limits.memory"), json!("1GiB")),
-            (Path::field("description"), json!("x")),
-        ]);
+        let fields =
+            wanted(&[(Path::config("limits.memory"), json!("1GiB")), (Path::field("description"), json!("x"))]);
         let live = json!({"description": "x", "config": {"limits.memory": "1073741824", "user.other": "theirs"}});
         let diff = run("profiles", &fields, &live, Some(&record_of("profiles", &fields)));
-        assert!(
-            diff.fields.is_empty() && !diff.claims && diff.taken_over.is_empty(),
-            "{diff:?}"
-        );
+        assert!(diff.fields.is_empty() && !diff.claims && diff.taken_over.is_empty(), "{diff:?}");
     }
 
     #[test]
@@ -210,26 +185,10 @@ mod tests {
     #[test]
     fn a_key_that_left_the_file_goes_unless_somebody_took_it_over() {
         let record = record_of("profiles", &wanted(&[(Path::config("limits.cpu"), json!("2"))]));
-        let gone = run(
-            "profiles",
-            &Fields::new(),
-            &json!({"config": {"limits.cpu": "2"}}),
-            Some(&record),
-        );
-        assert_eq!(
-            (paths(&gone), gone.fields[0].after.is_none()),
-            (vec!["config.limits.cpu".to_owned()], true)
-        );
-        let theirs = run(
-            "profiles",
-            &Fields::new(),
-            &json!({"config": {"limits.cpu": "8"}}),
-            Some(&record),
-        );
-        assert_eq!(
-            (paths(&theirs).len(), theirs.taken_over),
-            (0, vec![Path::config("limits.cpu")])
-        );
+        let gone = run("profiles", &Fields::new(), &json!({"config": {"limits.cpu": "2"}}), Some(&record));
+        assert_eq!((paths(&gone), gone.fields[0].after.is_none()), (vec!["config.limits.cpu".to_owned()], true));
+        let theirs = run("profiles", &Fields::new(), &json!({"config": {"limits.cpu": "8"}}), Some(&record));
+        assert_eq!((paths(&theirs).len(), theirs.taken_over), (0, vec![Path::config("limits.cpu")]));
         let unset = run("profiles", &Fields::new(), &json!({"config": {}}), Some(&record));
         assert!(unset.fields.is_empty() && unset.taken_over.is_empty());
     }
@@ -237,12 +196,7 @@ mod tests {
     #[test]
     fn wanted_and_live_alike_but_not_recorded_is_a_claim() {
         let fields = wanted(&[(Path::config("limits.cpu"), json!("2"))]);
-        let diff = run(
-            "profiles",
-            &fields,
-            &json!({"config": {"limits.cpu": "2"}}),
-            Some(&Record::default()),
-        );
+        let diff = run("profiles", &fields, &json!({"config": {"limits.cpu": "2"}}), Some(&Record::default()));
         assert!(diff.fields.is_empty() && diff.claims);
     }
 
@@ -250,10 +204,7 @@ mod tests {
     fn a_retyped_device_loses_what_the_old_one_had() {
         let fields = wanted(&[(Path::device("x", "type"), json!("none"))]);
         let live = json!({"devices": {"x": {"type": "nic", "network": "br0"}}});
-        assert_eq!(
-            paths(&run("instances", &fields, &live, None)),
-            ["devices.x.network", "devices.x.type"]
-        );
+        assert_eq!(paths(&run("instances", &fields, &live, None)), ["devices.x.network", "devices.x.type"]);
     }
 
     #[test]
@@ -261,11 +212,7 @@ mod tests {
         let fields = |source: &str| wanted(&[(Path::config("source"), json!(source))]);
         let live = json!({"driver": "btrfs", "config": {"source": "/dev/disk/by-uuid/1"}});
         let record = record_of("storage_pools", &fields("/dev/sdb"));
-        assert!(
-            run("storage_pools", &fields("/dev/sdb"), &live, Some(&record))
-                .fields
-                .is_empty()
-        );
+        assert!(run("storage_pools", &fields("/dev/sdb"), &live, Some(&record)).fields.is_empty());
         let moved = run("storage_pools", &fields("/dev/sdc"), &live, Some(&record));
         assert_eq!(moved.fields[0].effect, Effect::Replace);
     }

@@ -30,17 +30,11 @@ pub fn live_of<'a>(object: &Object, project: &str, site: &str, snapshot: &'a Sna
 
 /// The stamped image of an image object, be its content the wanted one or not.
 pub fn stamped_of<'a>(object: &Object, project: &str, site: &str, snapshot: &'a Snapshot) -> Option<(&'a Id, &'a Raw)> {
-    snapshot
-        .all("images")
-        .find(|(id, raw)| id.project == project && has_stamp(object, project, site, raw))
+    snapshot.all("images").find(|(id, raw)| id.project == project && has_stamp(object, project, site, raw))
 }
 
 fn has_stamp(object: &Object, project: &str, site: &str, raw: &Raw) -> bool {
-    let id = Id {
-        project: project.to_owned(),
-        pool: None,
-        name: object.name.clone(),
-    };
+    let id = Id { project: project.to_owned(), pool: None, name: object.name.clone() };
     let wanted = stamp_id(object.kind, &id, &object.name);
     let is_ours = |stamp: &Stamp| stamp.site == site && stamp.id == wanted;
     object.kind.stamps(raw).iter().any(is_ours)

@@ -19,10 +19,8 @@ pub fn order(plan: &mut Plan, wanted: &[Object], snapshot: &Snapshot) {
     let mut graph: DiGraph<(usize, Verb), ()> = DiGraph::new();
     let steps: Vec<Vec<NodeIndex>> = (0..plan.changes.len())
         .map(|change| {
-            let nodes: Vec<NodeIndex> = verbs(plan, change)
-                .into_iter()
-                .map(|verb| graph.add_node((change, verb)))
-                .collect();
+            let nodes: Vec<NodeIndex> =
+                verbs(plan, change).into_iter().map(|verb| graph.add_node((change, verb))).collect();
             for pair in nodes.windows(2) {
                 graph.update_edge(pair[0], pair[1], ());
             }
@@ -39,24 +37,12 @@ pub fn order(plan: &mut Plan, wanted: &[Object], snapshot: &Snapshot) {
 
 /// Deletions first, then in the order of the kinds; within a kind by name, numbers as numbers.
 fn sort_changes(plan: &mut Plan) {
-    let rank = |section: &str| {
-        kinds::all()
-            .iter()
-            .position(|kind| kind.section() == section)
-            .unwrap_or(usize::MAX)
-    };
-    let mut both: Vec<_> = std::mem::take(&mut plan.changes)
-        .into_iter()
-        .zip(std::mem::take(&mut plan.work))
-        .collect();
+    let rank = |section: &str| kinds::all().iter().position(|kind| kind.section() == section).unwrap_or(usize::MAX);
+    let mut both: Vec<_> = std::mem::take(&mut plan.changes).into_iter().zip(std::mem::take(&mut plan.work)).collect();
     both.sort_by_cached_key(|(change, _)| {
         let rank = rank(&change.address.section);
         let is_deletion = change.action == Action::Delete;
-        (
-            !is_deletion,
-            if is_deletion { usize::MAX - rank } else { rank },
-            natural(&change.address.key),
-        )
+        (!is_deletion, if is_deletion { usize::MAX - rank } else { rank }, natural(&change.address.key))
     });
     (plan.changes, plan.work) = both.into_iter().unzip();
 }
@@ -72,12 +58,7 @@ fn verbs(plan: &Plan, index: usize) -> Vec<Verb> {
     let (change, work) = (&plan.changes[index], &plan.work[index]);
     let object = work.object.as_ref();
     let lifecycle = object.and_then(|object| object.lifecycle.as_ref());
-    let status = work
-        .live
-        .as_ref()
-        .and_then(|live| live.get("status"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let status = work.live.as_ref().and_then(|live| live.get("status")).and_then(Value::as_str).unwrap_or_default();
     let runs = change.noun == "instance" && ["Running", "Frozen", "Error"].contains(&status);
     let starts = lifecycle.is_some_and(|lifecycle| lifecycle.power != Power::Stopped);
     let has_checks = lifecycle.is_some_and(|lifecycle| !lifecycle.ready.is_empty());
@@ -150,12 +131,8 @@ fn constraints(
     steps: &[Vec<NodeIndex>],
 ) -> Vec<(NodeIndex, NodeIndex)> {
     let mut pairs = vec![];
-    let by_address: HashMap<&Address, usize> = plan
-        .changes
-        .iter()
-        .enumerate()
-        .map(|(index, change)| (&change.address, index))
-        .collect();
+    let by_address: HashMap<&Address, usize> =
+        plan.changes.iter().enumerate().map(|(index, change)| (&change.address, index)).collect();
     let at = |object: usize| by_address.get(&wanted[object].address).copied();
     let is_delete = |index: usize| plan.changes[index].action == Action::Delete;
     let step = |index: usize, verb: Verb| steps[index].iter().copied().find(|node| graph[*node].1 == verb);
@@ -182,11 +159,7 @@ fn constraints(
             let lasts = mine
                 .iter()
                 .filter_map(|needed| steps[*needed].iter().rev().find(|node| graph[**node].1 != Verb::Delete));
-            pairs.extend(
-                lasts
-                    .zip(std::iter::repeat(first))
-                    .filter_map(|(last, first)| Some((*last, first?))),
-            );
+            pairs.extend(lasts.zip(std::iter::repeat(first)).filter_map(|(last, first)| Some((*last, first?))));
         }
         gates.insert(object, mine);
     }
@@ -194,19 +167,8 @@ fn constraints(
     // What goes, goes after everything that used it has gone or has been changed.
     // LXD's own, given back, counts as going.
     let is_given_back = |index: usize| plan.changes[index].reason.code == GIVEN_BACK;
-    let goes = |index: usize| {
-        step(
-            index,
-            if is_given_back(index) {
-                Verb::Update
-            } else {
-                Verb::Delete
-            },
-        )
-    };
-    let going: Vec<(usize, NodeIndex)> = (0..steps.len())
-        .filter_map(|index| Some((index, goes(index)?)))
-        .collect();
+    let goes = |index: usize| step(index, if is_given_back(index) { Verb::Update } else { Verb::Delete });
+    let going: Vec<(usize, NodeIndex)> = (0..steps.len()).filter_map(|index| Some((index, goes(index)?))).collect();
     if going.is_empty() {
         return pairs;
     }
@@ -219,9 +181,8 @@ fn constraints(
             continue;
         };
         for (section, name) in kind.live_uses(live) {
-            let project = place_of(section).map_or_else(String::new, |place| {
-                snapshot.projects.effective(&plan.changes[index].id.project, place)
-            });
+            let project = place_of(section)
+                .map_or_else(String::new, |place| snapshot.projects.effective(&plan.changes[index].id.project, place));
             users.entry((section, project, None, name)).or_default().push(released);
         }
     }
@@ -266,21 +227,13 @@ fn place_of(section: &str) -> Option<Place> {
 fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) -> Vec<(NodeIndex, NodeIndex)> {
     const UNIQUE: &[&str] = &["ipv4.address", "ipv6.address", "hwaddr", "listen"];
     let mut held: HashMap<String, Vec<NodeIndex>> = HashMap::new();
-    for &(index, delete) in going
-        .iter()
-        .filter(|(index, _)| plan.changes[*index].action == Action::Delete)
-    {
+    for &(index, delete) in going.iter().filter(|(index, _)| plan.changes[*index].action == Action::Delete) {
         for value in plan.work[index].live.iter().flat_map(unique_values) {
             held.entry(value).or_default().push(delete);
         }
     }
     let mut pairs = vec![];
-    for (index, change) in plan
-        .changes
-        .iter()
-        .enumerate()
-        .filter(|(_, change)| change.action != Action::Delete)
-    {
+    for (index, change) in plan.changes.iter().enumerate().filter(|(_, change)| change.action != Action::Delete) {
         let Some(first) = steps[index].first() else { continue };
         for field in &change.diff {
             let key = match &field.path {
@@ -298,12 +251,10 @@ fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) ->
     return pairs;
 
     fn unique_values(live: &Raw) -> Vec<String> {
-        let maps = live.get("config").into_iter().chain(
-            live.get("devices")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flat_map(|d| d.values()),
-        );
+        let maps = live
+            .get("config")
+            .into_iter()
+            .chain(live.get("devices").and_then(Value::as_object).into_iter().flat_map(|d| d.values()));
         maps.filter_map(Value::as_object)
             .flat_map(|map| UNIQUE.iter().filter_map(|key| map.get(*key)?.as_str()))
             .map(str::to_owned)
@@ -314,15 +265,10 @@ fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) ->
 /// The graph's nodes in an order in which each comes after what it waits for, and else in the plan's own.
 /// An edge that would close a circle between deletions and updates is left out: LXD's answer decides then.
 fn numbered(plan: &Plan, graph: &DiGraph<(usize, Verb), ()>) -> Vec<Step> {
-    let mut waiting: Vec<usize> = graph
-        .node_indices()
-        .map(|node| graph.neighbors_directed(node, petgraph::Incoming).count())
-        .collect();
-    let mut ready: BinaryHeap<Reverse<NodeIndex>> = graph
-        .node_indices()
-        .filter(|node| waiting[node.index()] == 0)
-        .map(Reverse)
-        .collect();
+    let mut waiting: Vec<usize> =
+        graph.node_indices().map(|node| graph.neighbors_directed(node, petgraph::Incoming).count()).collect();
+    let mut ready: BinaryHeap<Reverse<NodeIndex>> =
+        graph.node_indices().filter(|node| waiting[node.index()] == 0).map(Reverse).collect();
     let mut number: HashMap<NodeIndex, StepId> = HashMap::new();
     let mut left: BTreeSet<NodeIndex> = graph.node_indices().collect();
     let mut steps = vec![];
@@ -344,13 +290,7 @@ fn numbered(plan: &Plan, graph: &DiGraph<(usize, Verb), ()>) -> Vec<Step> {
         waits_for.sort_unstable();
         let id = StepId(steps.len());
         number.insert(node, id);
-        steps.push(Step {
-            id,
-            address: plan.changes[change].address.clone(),
-            verb,
-            change,
-            waits_for,
-        });
+        steps.push(Step { id, address: plan.changes[change].address.clone(), verb, change, waits_for });
         let mut after: Vec<NodeIndex> = graph.neighbors(node).collect();
         after.sort_unstable();
         for next in after {

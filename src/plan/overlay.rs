@@ -23,11 +23,7 @@ pub fn complete(objects: &mut [Object], snapshot: &Snapshot) -> Vec<Refusal> {
     for object in objects.iter_mut().filter(|object| object.lifecycle.is_some()) {
         for device in untyped(object) {
             let Some(base) = namesake(object, &device, &profiles, snapshot) else {
-                let span = object
-                    .fields
-                    .iter()
-                    .find(|(path, _)| is_of(path, &device))
-                    .map(|(_, wanted)| wanted.span);
+                let span = object.fields.iter().find(|(path, _)| is_of(path, &device)).map(|(_, wanted)| wanted.span);
                 refused.push(Refusal {
                     address: Some(object.address.clone()),
                     code: "no-such-device",
@@ -76,38 +72,18 @@ fn namesake(
     snapshot: &Snapshot,
 ) -> Option<BTreeMap<String, Wanted>> {
     let span = object.span;
-    let references: Vec<_> = object
-        .references
-        .iter()
-        .filter(|reference| reference.section == "profiles")
-        .collect();
+    let references: Vec<_> = object.references.iter().filter(|reference| reference.section == "profiles").collect();
     references.iter().rev().find_map(|reference| {
         let mut keys = BTreeMap::new();
         let place = crate::kinds::by_section("profiles")?.place();
         let project = snapshot.projects.effective(&object.project, place);
-        let id = Id {
-            project,
-            pool: None,
-            name: reference.name.clone(),
-        };
-        let wanted = reference
-            .address
-            .as_ref()
-            .and_then(|address| profiles.get(address))
-            .filter(|profile| !profile.external);
+        let id = Id { project, pool: None, name: reference.name.clone() };
+        let wanted =
+            reference.address.as_ref().and_then(|address| profiles.get(address)).filter(|profile| !profile.external);
         if wanted.is_none() {
-            let live = snapshot
-                .get("profiles", &id)
-                .and_then(|raw| raw.get("devices")?.get(device)?.as_object());
+            let live = snapshot.get("profiles", &id).and_then(|raw| raw.get("devices")?.get(device)?.as_object());
             for (key, value) in live.into_iter().flatten() {
-                keys.insert(
-                    key.clone(),
-                    Wanted {
-                        value: text(value),
-                        sensitive: false,
-                        span,
-                    },
-                );
+                keys.insert(key.clone(), Wanted { value: text(value), sensitive: false, span });
             }
         }
         for (path, leaf) in wanted.into_iter().flat_map(|profile| &profile.fields) {

@@ -40,11 +40,7 @@ pub fn stamped_name<'a>(kind: &dyn Kind, stamp: &'a Stamp) -> &'a str {
 pub fn owner(kind: &dyn Kind, id: &Id, live: &Raw, site: &str) -> Owner {
     let stamps = kind.stamps(live);
     if let Some(stamp) = stamps.iter().find(|stamp| stamp.site == site) {
-        let name = if kind.section() == "images" {
-            stamped_name(kind, stamp)
-        } else {
-            &id.name
-        };
+        let name = if kind.section() == "images" { stamped_name(kind, stamp) } else { &id.name };
         if stamp.id != stamp_id(kind, id, name) {
             return Owner::Copy(stamp.id.clone());
         }
@@ -66,58 +62,26 @@ mod tests {
     use super::*;
 
     fn owner_of(section: &str, id: &Id, live: &serde_json::Value) -> Owner {
-        owner(
-            crate::kinds::by_section(section).unwrap(),
-            id,
-            live.as_object().unwrap(),
-            "acme",
-        )
+        owner(crate::kinds::by_section(section).unwrap(), id, live.as_object().unwrap(), "acme")
     }
 
     #[test]
     fn a_stamp_counts_on_its_own_object_alone() {
-        let id = Id {
-            project: "p".into(),
-            pool: None,
-            name: "a".into(),
-        };
+        let id = Id { project: "p".into(), pool: None, name: "a".into() };
         let stamped = |site: &str, of: &str| json!({"config": {"user.lxdeploy.site": site, "user.lxdeploy.id": of}});
-        assert_eq!(
-            owner_of("instances", &id, &stamped("acme", "p/instances.a")),
-            Owner::Ours(Record::default())
-        );
-        assert_eq!(
-            owner_of("instances", &id, &stamped("acme", "p/instances.b")),
-            Owner::Copy("p/instances.b".into())
-        );
-        assert_eq!(
-            owner_of("instances", &id, &stamped("acme", "q/instances.a")),
-            Owner::Copy("q/instances.a".into())
-        );
-        assert_eq!(
-            owner_of("instances", &id, &stamped("other", "p/instances.a")),
-            Owner::Other("other".into())
-        );
+        assert_eq!(owner_of("instances", &id, &stamped("acme", "p/instances.a")), Owner::Ours(Record::default()));
+        assert_eq!(owner_of("instances", &id, &stamped("acme", "p/instances.b")), Owner::Copy("p/instances.b".into()));
+        assert_eq!(owner_of("instances", &id, &stamped("acme", "q/instances.a")), Owner::Copy("q/instances.a".into()));
+        assert_eq!(owner_of("instances", &id, &stamped("other", "p/instances.a")), Owner::Other("other".into()));
         assert_eq!(owner_of("instances", &id, &json!({"config": {}})), Owner::Nobody);
     }
 
     #[test]
     fn a_volume_is_named_with_its_pool_and_an_image_by_its_stamp() {
-        let volume = Id {
-            project: "p".into(),
-            pool: Some("fast".into()),
-            name: "v".into(),
-        };
+        let volume = Id { project: "p".into(), pool: Some("fast".into()), name: "v".into() };
         let live = json!({"config": {"user.lxdeploy.site": "acme", "user.lxdeploy.id": "p/storage_volumes.fast/v"}});
-        assert_eq!(
-            owner_of("storage_volumes", &volume, &live),
-            Owner::Ours(Record::default())
-        );
-        let image = Id {
-            project: "p".into(),
-            pool: None,
-            name: "f00".into(),
-        };
+        assert_eq!(owner_of("storage_volumes", &volume, &live), Owner::Ours(Record::default()));
+        let image = Id { project: "p".into(), pool: None, name: "f00".into() };
         let live = json!({"fingerprint": "f00", "properties": {"lxdeploy.acme": "p/images.base {}"}});
         assert_eq!(owner_of("images", &image, &live), Owner::Ours(Record::default()));
     }

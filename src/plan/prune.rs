@@ -23,23 +23,13 @@ struct Candidate<'a> {
 /// Plans the deletion of what the file no longer names.
 pub(super) fn prune(builder: &mut Builder<'_>, wanted: &[Object]) {
     let candidates = stamped(builder, wanted);
-    remove(
-        builder,
-        wanted,
-        candidates,
-        ("removed-from-site", "no longer in the file"),
-    );
+    remove(builder, wanted, candidates, ("removed-from-site", "no longer in the file"));
 }
 
 /// Plans the deletion of everything that carries the site's stamp.
 pub(super) fn destroy(builder: &mut Builder<'_>, wanted: &[Object]) {
     let candidates = stamped(builder, wanted);
-    remove(
-        builder,
-        wanted,
-        candidates,
-        ("destroy", "destroy takes everything with the site's stamp"),
-    );
+    remove(builder, wanted, candidates, ("destroy", "destroy takes everything with the site's stamp"));
 }
 
 fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a>> {
@@ -57,24 +47,14 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
                 Owner::Ours(record) => {
                     let name = stamped_name(kind, &stamp).to_owned();
                     let address = Address::new(kind.section(), name);
-                    found.push(Candidate {
-                        kind,
-                        id,
-                        live,
-                        record,
-                        address,
-                    });
+                    found.push(Candidate { kind, id, live, record, address });
                 }
                 Owner::Copy(of) => {
                     let text = format!(
                         "the {} {id} carries the stamp of {of}: a copy, or renamed by hand; left alone",
                         kind.noun()
                     );
-                    builder.plan.notes.push(Note {
-                        address: None,
-                        code: "copy",
-                        text,
-                    });
+                    builder.plan.notes.push(Note { address: None, code: "copy", text });
                 }
                 Owner::Newer(version) => builder.plan.refused.push(Refusal {
                     address: Some(Address::new(kind.section(), id.name.clone())),
@@ -108,17 +88,9 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
 fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidate<'_>>, reason: (&'static str, &str)) {
     let kept = kept(builder, &candidates);
     for candidate in candidates {
-        let Candidate {
-            kind,
-            id,
-            live,
-            record,
-            address,
-        } = candidate;
-        if let Some((code, why)) = kept
-            .iter()
-            .find(|(keep, _, _)| *keep == (kind.section(), id))
-            .map(|(_, code, why)| (*code, why))
+        let Candidate { kind, id, live, record, address } = candidate;
+        if let Some((code, why)) =
+            kept.iter().find(|(keep, _, _)| *keep == (kind.section(), id)).map(|(_, code, why)| (*code, why))
         {
             builder.note(&address, code, format!("{address} is kept: {why}"));
             continue;
@@ -134,10 +106,7 @@ fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidat
             });
             continue;
         }
-        let reason = Reason {
-            code: reason.0,
-            text: reason.1.to_owned(),
-        };
+        let reason = Reason { code: reason.0, text: reason.1.to_owned() };
         let mut change = Change {
             address,
             noun: kind.noun(),
@@ -148,18 +117,10 @@ fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidat
             affects: vec![],
             diff: vec![],
         };
-        let mut work = Work {
-            kind: Some(kind),
-            object,
-            live: Some(live.clone()),
-            ..Work::default()
-        };
+        let mut work = Work { kind: Some(kind), object, live: Some(live.clone()), ..Work::default() };
         if kind.is_built_in(&id.name) {
             change.action = Action::Update;
-            change.reason = Reason {
-                code: GIVEN_BACK,
-                text: "LXD's own: our keys and our stamp go, no more".into(),
-            };
+            change.reason = Reason { code: GIVEN_BACK, text: "LXD's own: our keys and our stamp go, no more".into() };
             change.diff = ours(kind, live, &record);
             work.writes = true;
             work.object = None;
@@ -186,19 +147,10 @@ fn kept<'a>(builder: &Builder<'_>, candidates: &[Candidate<'a>]) -> Vec<Kept<'a>
     if builder.options.delete_data {
         return vec![];
     }
-    let volumes: Vec<&Candidate<'a>> = candidates
-        .iter()
-        .filter(|c| c.kind.section() == "storage_volumes")
-        .collect();
+    let volumes: Vec<&Candidate<'a>> = candidates.iter().filter(|c| c.kind.section() == "storage_volumes").collect();
     let mut kept: Vec<Kept<'a>> = volumes
         .iter()
-        .map(|c| {
-            (
-                ("storage_volumes", c.id),
-                "kept-data",
-                "it holds data; --delete-data deletes it".to_owned(),
-            )
-        })
+        .map(|c| (("storage_volumes", c.id), "kept-data", "it holds data; --delete-data deletes it".to_owned()))
         .collect();
     let projects: HashSet<&str> = volumes.iter().map(|c| c.id.project.as_str()).collect();
     let pools: HashSet<&str> = volumes.iter().filter_map(|c| c.id.pool.as_deref()).collect();
@@ -213,11 +165,7 @@ fn kept<'a>(builder: &Builder<'_>, candidates: &[Candidate<'a>]) -> Vec<Kept<'a>
                 ));
             }
             "projects" if projects.contains(name) => {
-                kept.push((
-                    ("projects", candidate.id),
-                    "kept-data",
-                    "volumes in it are kept".to_owned(),
-                ));
+                kept.push((("projects", candidate.id), "kept-data", "volumes in it are kept".to_owned()));
             }
             _ => {}
         }

@@ -30,20 +30,11 @@ pub(super) fn select(plan: &mut Plan, site: &Site, wanted: &[Object], options: &
     let expand = |addresses: &[Address]| -> Vec<Address> {
         addresses
             .iter()
-            .flat_map(|address| {
-                site.groups
-                    .get(address)
-                    .cloned()
-                    .unwrap_or_else(|| vec![address.clone()])
-            })
+            .flat_map(|address| site.groups.get(address).cloned().unwrap_or_else(|| vec![address.clone()]))
             .collect()
     };
     let edges = graph::edges(wanted);
-    let index: HashMap<&Address, usize> = wanted
-        .iter()
-        .enumerate()
-        .map(|(i, object)| (&object.address, i))
-        .collect();
+    let index: HashMap<&Address, usize> = wanted.iter().enumerate().map(|(i, object)| (&object.address, i)).collect();
     let closure = |addresses: &[Address], follow: &dyn Fn((usize, usize)) -> (usize, usize)| -> HashSet<Address> {
         let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
         for edge in &edges {
@@ -51,10 +42,7 @@ pub(super) fn select(plan: &mut Plan, site: &Site, wanted: &[Object], options: &
             next.entry(from).or_default().push(to);
         }
         let mut found: HashSet<Address> = addresses.iter().cloned().collect();
-        let mut todo: Vec<usize> = addresses
-            .iter()
-            .filter_map(|address| index.get(address).copied())
-            .collect();
+        let mut todo: Vec<usize> = addresses.iter().filter_map(|address| index.get(address).copied()).collect();
         while let Some(from) = todo.pop() {
             for &to in next.get(&from).into_iter().flatten() {
                 if found.insert(wanted[to].address.clone()) {
@@ -66,31 +54,17 @@ pub(super) fn select(plan: &mut Plan, site: &Site, wanted: &[Object], options: &
     };
     let targets = expand(&options.targets);
     // A destroy takes along what needs the target, everything else what the target needs.
-    let included = if options.destroy {
-        closure(&targets, &|(a, b)| (b, a))
-    } else {
-        closure(&targets, &|edge| edge)
-    };
+    let included = if options.destroy { closure(&targets, &|(a, b)| (b, a)) } else { closure(&targets, &|edge| edge) };
     let excludes = expand(&options.excludes);
-    let excluded = if options.destroy {
-        closure(&excludes, &|edge| edge)
-    } else {
-        closure(&excludes, &|(a, b)| (b, a))
-    };
+    let excluded =
+        if options.destroy { closure(&excludes, &|edge| edge) } else { closure(&excludes, &|(a, b)| (b, a)) };
     let keep = |address: &Address, is_deletion: bool| {
         let asked = targets.is_empty()
-            || if is_deletion && !options.destroy {
-                targets.contains(address)
-            } else {
-                included.contains(address)
-            };
+            || if is_deletion && !options.destroy { targets.contains(address) } else { included.contains(address) };
         asked && !excluded.contains(address)
     };
-    let kept: Vec<bool> = plan
-        .changes
-        .iter()
-        .map(|change| keep(&change.address, change.action == Action::Delete))
-        .collect();
+    let kept: Vec<bool> =
+        plan.changes.iter().map(|change| keep(&change.address, change.action == Action::Delete)).collect();
     let mut of_changes = kept.iter();
     plan.changes.retain(|_| *of_changes.next().unwrap_or(&true));
     let mut of_work = kept.iter();
@@ -98,8 +72,7 @@ pub(super) fn select(plan: &mut Plan, site: &Site, wanted: &[Object], options: &
     plan.refused.retain(|refusal| {
         refusal.code == "unknown-address" || refusal.address.as_ref().is_none_or(|address| keep(address, false))
     });
-    plan.notes
-        .retain(|note| note.address.as_ref().is_none_or(|address| keep(address, false)));
+    plan.notes.retain(|note| note.address.as_ref().is_none_or(|address| keep(address, false)));
 }
 
 /// The refusal of an address that stands for nothing.

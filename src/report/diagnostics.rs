@@ -11,15 +11,10 @@ use crate::model::{FileId, Sources, Span};
 pub fn render(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by_key(|diagnostic| {
-        diagnostic.span.map_or((1, FileId(u32::MAX), 0, 0), |span| {
-            (0, span.file, span.line, span.column)
-        })
+        diagnostic.span.map_or((1, FileId(u32::MAX), 0, 0), |span| (0, span.file, span.line, span.column))
     });
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let texts: Vec<String> = sorted
-        .into_iter()
-        .map(|diagnostic| one(diagnostic, sources, &renderer))
-        .collect();
+    let texts: Vec<String> = sorted.into_iter().map(|diagnostic| one(diagnostic, sources, &renderer)).collect();
     texts.join("\n\n")
 }
 
@@ -37,10 +32,8 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         places.entry(span.file).or_default().push((*span, Some(label)));
     }
     let first = diagnostic.span.map(|span| span.file);
-    let paths: BTreeMap<FileId, String> = places
-        .keys()
-        .map(|file| (*file, sources.path(*file).display().to_string()))
-        .collect();
+    let paths: BTreeMap<FileId, String> =
+        places.keys().map(|file| (*file, sources.path(*file).display().to_string())).collect();
     let mut files: Vec<FileId> = places.keys().copied().collect();
     files.sort_by_key(|file| Some(*file) != first);
     let mut group = Group::with_title(title);
@@ -64,12 +57,7 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
 
 /// The bytes of a place that are there, on character borders, and in one line: long values are not quoted whole.
 fn within(span: Span, text: &str) -> std::ops::Range<usize> {
-    let floor = |at: usize| {
-        (0..=at.min(text.len()))
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0)
-    };
+    let floor = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let start = floor(span.start as usize);
     let line = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
     start..floor(span.end as usize).clamp(start, line.max(start))
@@ -83,13 +71,7 @@ mod tests {
     fn place_excerpt_label_and_remedy() {
         let mut sources = Sources::default();
         let file = sources.add("site.yaml", "site: acme\nnetworks:\n  br0: {}\n  br0: {}\n");
-        let at = |line, column, start, end| Span {
-            file,
-            line,
-            column,
-            start,
-            end,
-        };
+        let at = |line, column, start, end| Span { file, line, column, start, end };
         let diagnostics = [
             Diagnostic::plain("no server").help("start it"),
             Diagnostic::error(at(4, 3, 33, 36), "`br0` is there twice")

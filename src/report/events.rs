@@ -17,13 +17,7 @@ pub fn json(event: &Event) -> Value {
         Event::StepRetried { step, address, message } => {
             json!({"type": "step_retried", "step": step.0, "address": address.to_string(), "message": message})
         }
-        Event::StepEnded {
-            step,
-            address,
-            verb,
-            outcome,
-            elapsed,
-        } => {
+        Event::StepEnded { step, address, verb, outcome, elapsed } => {
             let mut line = json!({
                 "type": "step_ended", "step": step.0, "address": address.to_string(), "verb": verb_of(*verb),
                 "elapsed_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
@@ -45,12 +39,7 @@ pub fn json(event: &Event) -> Value {
         }
         Event::Interrupted => json!({"type": "interrupted"}),
         Event::Note { text } => json!({"type": "note", "text": text}),
-        Event::Ended {
-            done,
-            failed,
-            not_tried,
-            elapsed,
-        } => json!({
+        Event::Ended { done, failed, not_tried, elapsed } => json!({
             "type": "ended", "done": done, "failed": failed, "not_tried": not_tried,
             "elapsed_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         }),

@@ -45,10 +45,7 @@ pub fn masked(value: Value, masker: &Masker) -> Value {
     match value {
         Value::String(text) => masker.mask(&text).into(),
         Value::Array(items) => items.into_iter().map(|item| masked(item, masker)).collect(),
-        Value::Object(map) => map
-            .into_iter()
-            .map(|(key, value)| (key, masked(value, masker)))
-            .collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, masked(value, masker))).collect(),
         other => other,
     }
 }

@@ -44,25 +44,14 @@ struct Told {
 
 impl Told {
     fn new(style: Style, masker: Masker) -> Self {
-        Told {
-            style,
-            masker,
-            failed: vec![],
-            not_tried: vec![],
-        }
+        Told { style, masker, failed: vec![], not_tried: vec![] }
     }
 
     /// The lines about an event, masked; none for what only moves a bar.
     fn lines(&mut self, event: &Event) -> Vec<String> {
         let style = self.style;
         let lines = match event {
-            Event::StepEnded {
-                address,
-                verb,
-                outcome,
-                elapsed,
-                ..
-            } => match outcome {
+            Event::StepEnded { address, verb, outcome, elapsed, .. } => match outcome {
                 Outcome::Done => {
                     vec![format!(
                         "{} {address} {} {}",
@@ -80,8 +69,7 @@ impl Told {
                         .collect()
                 }
                 Outcome::Blocked { by } => {
-                    self.not_tried
-                        .push((address.clone(), *verb, format!("waits for {by}, which failed")));
+                    self.not_tried.push((address.clone(), *verb, format!("waits for {by}, which failed")));
                     vec![]
                 }
                 Outcome::Cancelled => {
@@ -96,12 +84,7 @@ impl Told {
                 vec![style.yellow("Interrupted: no new step starts, running ones finish. Ctrl-C again leaves at once.")]
             }
             Event::Note { text } => vec![format!("{} {text}", style.cyan("note:"))],
-            Event::Ended {
-                done,
-                failed,
-                not_tried,
-                elapsed,
-            } => self.end(*done, *failed, *not_tried, *elapsed),
+            Event::Ended { done, failed, not_tried, elapsed } => self.end(*done, *failed, *not_tried, *elapsed),
             Event::Started { .. } | Event::StepStarted { .. } | Event::StepProgress { .. } => vec![],
         };
         lines.into_iter().map(|line| self.masker.mask(&line)).collect()
@@ -113,9 +96,8 @@ impl Told {
         if failed == 0 && not_tried == 0 {
             return vec![style.green(&format!("Done: {done} steps in {time}."))];
         }
-        let mut lines = vec![style.red(&format!(
-            "{done} steps done, {failed} failed, {not_tried} not tried, in {time}."
-        ))];
+        let mut lines =
+            vec![style.red(&format!("{done} steps done, {failed} failed, {not_tried} not tried, in {time}."))];
         for (title, steps) in [("Failed", &self.failed), ("Not tried", &self.not_tried)] {
             if !steps.is_empty() {
                 lines.push(format!("{title}:"));
@@ -136,12 +118,7 @@ impl Terminal {
         let total = bars.add(ProgressBar::new(0));
         let template = "{bar:30} {pos}/{len} steps, {elapsed}";
         total.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Terminal {
-            bars,
-            total,
-            running: HashMap::new(),
-            told: Told::new(style, masker),
-        }
+        Terminal { bars, total, running: HashMap::new(), told: Told::new(style, masker) }
     }
 }
 
@@ -190,10 +167,7 @@ impl Reporter for Terminal {
 impl Plain {
     /// Writes to `out`.
     pub fn new(out: Box<dyn Write + Send>, style: Style, masker: Masker) -> Self {
-        Plain {
-            out,
-            told: Told::new(style, masker),
-        }
+        Plain { out, told: Told::new(style, masker) }
     }
 }
 

@@ -33,45 +33,20 @@ pub fn table(rows: &[InstanceStatus], style: Style) -> String {
         .map(|row| {
             let ready = row.ready.map_or("-", |ready| if ready { "yes" } else { "no" });
             let step = row.note.clone().unwrap_or_else(|| "in step".into());
-            let addresses = if row.addresses.is_empty() {
-                "-".to_owned()
-            } else {
-                row.addresses.join(" ")
-            };
-            [
-                row.address.clone(),
-                row.state.clone(),
-                addresses,
-                ready.to_owned(),
-                step,
-            ]
+            let addresses = if row.addresses.is_empty() { "-".to_owned() } else { row.addresses.join(" ") };
+            [row.address.clone(), row.state.clone(), addresses, ready.to_owned(), step]
         })
         .collect();
-    let width = |column: usize| {
-        cells
-            .iter()
-            .chain([&header])
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
+    let width = |column: usize| cells.iter().chain([&header]).map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..5).map(width).collect();
     let line = |row: &[String; 5]| -> String {
-        let padded: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
+        let padded: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         padded.join("  ").trim_end().to_owned()
     };
     let mut text = style.bold(&line(&header)) + "\n";
     for (row, cells) in rows.iter().zip(&cells) {
         let line = line(cells);
-        text += &if row.in_step && row.ready != Some(false) {
-            line
-        } else {
-            style.yellow(&line)
-        };
+        text += &if row.in_step && row.ready != Some(false) { line } else { style.yellow(&line) };
         text.push('\n');
     }
     text

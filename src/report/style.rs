@@ -13,17 +13,11 @@ impl Style {
     /// Colours where `stream` is a terminal, unless `--no-color` or a non-empty `NO_COLOR` says no.
     pub fn of(stream: &impl IsTerminal, no_color: bool) -> Self {
         let refused = no_color || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Style {
-            color: stream.is_terminal() && !refused,
-        }
+        Style { color: stream.is_terminal() && !refused }
     }
 
     fn dress(self, style: Ansi, text: &str) -> String {
-        if self.color {
-            format!("{style}{text}{style:#}")
-        } else {
-            text.to_owned()
-        }
+        if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 
     /// What comes.

@@ -11,11 +11,7 @@ use crate::plan::{Action, Change, Effect, FieldDiff, Plan};
 /// Renders a plan.
 pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     let mut text = String::new();
-    let changes: Vec<&Change> = plan
-        .changes
-        .iter()
-        .filter(|change| change.action != Action::NoOp)
-        .collect();
+    let changes: Vec<&Change> = plan.changes.iter().filter(|change| change.action != Action::NoOp).collect();
     if plan.partial {
         text += &style.yellow("Partial plan: --target or --exclude leaves a part of the site out.\n\n");
     }
@@ -54,10 +50,7 @@ pub fn summary(plan: &Plan, style: Style) -> String {
         let what = match (plan.destroy, plan.partial) {
             (true, _) => "Nothing to destroy: no object at the server carries this site's stamp.".to_owned(),
             (false, true) => format!("No changes in this part of the site: {} unchanged.", counts.unchanged),
-            (false, false) => format!(
-                "No changes. The server is as the site says: {} objects.",
-                counts.unchanged
-            ),
+            (false, false) => format!("No changes. The server is as the site says: {} objects.", counts.unchanged),
         };
         return style.green(&what) + "\n";
     }
@@ -75,9 +68,7 @@ pub fn summary(plan: &Plan, style: Style) -> String {
     parts.push(format!("{} unchanged", counts.unchanged));
     let mut line = format!("{} {}.", style.bold("Plan:"), parts.join(", "));
     if refused > 0 {
-        line += &style.red(&format!(
-            " {refused} refused: nothing is written until that is settled."
-        ));
+        line += &style.red(&format!(" {refused} refused: nothing is written until that is settled."));
     }
     line + "\n"
 }
@@ -122,11 +113,7 @@ fn one(change: &Change, project: &str, style: Style) -> String {
     if change.action == Action::Replace && reason.is_empty() {
         reason.clone_from(&change.reason.text);
     }
-    let mut text = format!(
-        "{pad}{} {}",
-        symbol(change.action, style),
-        style.bold(&change.address.to_string())
-    );
+    let mut text = format!("{pad}{} {}", symbol(change.action, style), style.bold(&change.address.to_string()));
     if let Some(place) = place(&change.id, &change.address.key, project) {
         text += &style.dim(&format!(" ({place})"));
     }
@@ -134,13 +121,7 @@ fn one(change: &Change, project: &str, style: Style) -> String {
         text += &style.dim(&format!("  # {reason}"));
     }
     text.push('\n');
-    let width = change
-        .diff
-        .iter()
-        .map(|field| field.path.to_string().chars().count())
-        .max()
-        .unwrap_or(0)
-        .min(40);
+    let width = change.diff.iter().map(|field| field.path.to_string().chars().count()).max().unwrap_or(0).min(40);
     for field in &change.diff {
         text += &leaf(field, change.action, width, style);
     }
@@ -160,26 +141,14 @@ fn place(id: &Id, key: &str, project: &str) -> Option<String> {
 
 /// Fingerprints as `lxc image list` has them.
 fn short(name: &str) -> &str {
-    if name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit()) {
-        &name[..12]
-    } else {
-        name
-    }
+    if name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit()) { &name[..12] } else { name }
 }
 
 fn affects(names: &[String]) -> String {
     const SHOWN: usize = 6;
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    let more = if names.len() > SHOWN {
-        format!(" and {} more", names.len() - SHOWN)
-    } else {
-        String::new()
-    };
-    let what = if names.len() == 1 {
-        "running instance"
-    } else {
-        "running instances"
-    };
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    let what = if names.len() == 1 { "running instance" } else { "running instances" };
     format!("reaches {} {what}: {shown}{more}", names.len())
 }
 
@@ -208,11 +177,7 @@ fn leaf(field: &FieldDiff, action: Action, width: usize, style: Style) -> String
         return text;
     }
     let show = |value: &Option<Value>| {
-        if field.sensitive {
-            "(sensitive)".to_owned()
-        } else {
-            shown(value.as_ref(), &field.path)
-        }
+        if field.sensitive { "(sensitive)".to_owned() } else { shown(value.as_ref(), &field.path) }
     };
     let values = match (&field.before, &field.after) {
         (None, after) => show(after),
@@ -232,11 +197,7 @@ fn remark(field: &FieldDiff, style: Style) -> String {
     if field.drift {
         remarks.push(style.yellow("changed outside of lxdeploy, set back"));
     }
-    if remarks.is_empty() {
-        String::new()
-    } else {
-        format!("  # {}", remarks.join("; "))
-    }
+    if remarks.is_empty() { String::new() } else { format!("  # {}", remarks.join("; ")) }
 }
 
 /// Texts of several lines and lists, element by element: (sign, line).
@@ -266,11 +227,8 @@ fn line_diff(old: &[String], new: &[String]) -> Vec<(char, String)> {
     let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
     for i in (0..old.len()).rev() {
         for j in (0..new.len()).rev() {
-            common[i][j] = if old[i] == new[j] {
-                common[i + 1][j + 1] + 1
-            } else {
-                common[i + 1][j].max(common[i][j + 1])
-            };
+            common[i][j] =
+                if old[i] == new[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
         }
     }
     let (mut i, mut j, mut all) = (0, 0, vec![]);
@@ -288,14 +246,9 @@ fn line_diff(old: &[String], new: &[String]) -> Vec<(char, String)> {
     }
     let is_near = |index: usize| {
         let from = index.saturating_sub(CONTEXT);
-        all[from..(index + CONTEXT + 1).min(all.len())]
-            .iter()
-            .any(|(sign, _)| *sign != ' ')
+        all[from..(index + CONTEXT + 1).min(all.len())].iter().any(|(sign, _)| *sign != ' ')
     };
-    (0..all.len())
-        .filter(|index| is_near(*index))
-        .map(|index| all[index].clone())
-        .collect()
+    (0..all.len()).filter(|index| is_near(*index)).map(|index| all[index].clone()).collect()
 }
 
 fn shown(value: Option<&Value>, path: &Path) -> String {

@@ -39,10 +39,7 @@ fn run(words: &[String]) -> Result<String, String> {
     let Some((program, arguments)) = words.split_first() else {
         return Err("an empty command".into());
     };
-    let output = Command::new(program)
-        .args(arguments)
-        .output()
-        .map_err(|error| format!("{program}: {error}"))?;
+    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
     if !output.status.success() {
         // What a password manager writes to stderr is about the secret and not the secret.
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -69,23 +66,9 @@ mod tests {
 
     #[test]
     fn failures_say_why() {
-        assert!(
-            Source::Env("LXDEPLOY_NO_SUCH_VARIABLE".into())
-                .read()
-                .unwrap_err()
-                .contains("is not set")
-        );
-        assert!(
-            Source::File("/no/such/file".into())
-                .read()
-                .unwrap_err()
-                .contains("No such file")
-        );
-        assert!(
-            command(&["sh", "-c", "echo locked >&2; exit 3"])
-                .unwrap_err()
-                .contains("locked")
-        );
+        assert!(Source::Env("LXDEPLOY_NO_SUCH_VARIABLE".into()).read().unwrap_err().contains("is not set"));
+        assert!(Source::File("/no/such/file".into()).read().unwrap_err().contains("No such file"));
+        assert!(command(&["sh", "-c", "echo locked >&2; exit 3"]).unwrap_err().contains("locked"));
         assert!(command(&["/no/such/program"]).unwrap_err().contains("/no/such/program"));
     }
 }

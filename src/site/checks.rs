@@ -21,10 +21,7 @@ fn duplicates(site: &Site, out: &mut Vec<Diagnostic>) {
             out.push(
                 Diagnostic::error(
                     object.span,
-                    format!(
-                        "{} and {} are both named `{}`",
-                        first.address, object.address, object.name
-                    ),
+                    format!("{} and {} are both named `{}`", first.address, object.address, object.name),
                 )
                 .related(first.span, "first here")
                 .help("give one of them another `name`, key or project"),
@@ -54,11 +51,8 @@ fn near_names(site: &Site, out: &mut Vec<Diagnostic>) {
         known.insert(&object.name);
     }
     let mut told = HashSet::new();
-    for reference in site
-        .objects
-        .iter()
-        .flat_map(|object| &object.references)
-        .filter(|reference| reference.address.is_none())
+    for reference in
+        site.objects.iter().flat_map(|object| &object.references).filter(|reference| reference.address.is_none())
     {
         let Some(known) = names.get(reference.section) else {
             continue;
@@ -71,9 +65,7 @@ fn near_names(site: &Site, out: &mut Vec<Diagnostic>) {
                     reference.span,
                     format!("`{}` is not in the site, and `{near}` is", reference.name),
                 )
-                .help(format!(
-                    "did you mean `{near}`? Else it must be at the server, which plan checks"
-                )),
+                .help(format!("did you mean `{near}`? Else it must be at the server, which plan checks")),
             );
         }
     }

@@ -13,27 +13,10 @@ use crate::tree::{Node, Spanned, Value};
 const FORMAT: i64 = 1;
 
 /// What a later lxdeploy will read, and this one must not pass over.
-const RESERVED: &[&str] = &[
-    "roles",
-    "groups",
-    "playbooks",
-    "roles_path",
-    "outputs",
-    "network_forwards",
-    "network_zones",
-    "snapshots",
-    "ttl",
-];
+const RESERVED: &[&str] =
+    &["roles", "groups", "playbooks", "roles_path", "outputs", "network_forwards", "network_zones", "snapshots", "ttl"];
 
-const COMMON: &[&str] = &[
-    "format",
-    "extends",
-    "project",
-    "inputs",
-    "vars",
-    "vars_files",
-    "secrets",
-];
+const COMMON: &[&str] = &["format", "extends", "project", "inputs", "vars", "vars_files", "secrets"];
 const OF_SITES: &[&str] = &["site", "remote", "server_fingerprint"];
 const OF_PLATFORMS: &[&str] = &["platform", "release"];
 
@@ -70,10 +53,7 @@ pub fn chain(path: &Path, files: &Files, out: &mut Vec<Diagnostic>) -> Option<Ch
         return None;
     }
     check_keys(&root, true, out);
-    let mut documents = vec![Document {
-        root,
-        path: path.to_owned(),
-    }];
+    let mut documents = vec![Document { root, path: path.to_owned() }];
     let mut seen = vec![identity(path)];
     loop {
         let last = &documents[documents.len() - 1];
@@ -93,11 +73,8 @@ pub fn chain(path: &Path, files: &Files, out: &mut Vec<Diagnostic>) -> Option<Ch
                 .chain([next.display().to_string()])
                 .collect();
             out.push(
-                Diagnostic::error(
-                    node.span,
-                    format!("these files extend each other: {}", names.join(" → ")),
-                )
-                .help("let one of them stand alone"),
+                Diagnostic::error(node.span, format!("these files extend each other: {}", names.join(" → ")))
+                    .help("let one of them stand alone"),
             );
             return None;
         }
@@ -107,11 +84,8 @@ pub fn chain(path: &Path, files: &Files, out: &mut Vec<Diagnostic>) -> Option<Ch
         }
         if root.get("site").is_some() && root.get("platform").is_none() {
             out.push(
-                Diagnostic::error(
-                    node.span,
-                    format!("{} is a site, and only platforms are extended", next.display()),
-                )
-                .help("a platform file has `platform: NAME` in place of `site:`"),
+                Diagnostic::error(node.span, format!("{} is a site, and only platforms are extended", next.display()))
+                    .help("a platform file has `platform: NAME` in place of `site:`"),
             );
             return None;
         }
@@ -131,11 +105,8 @@ fn is_map(root: &Rc<Node>, out: &mut Vec<Diagnostic>) -> bool {
         return true;
     }
     out.push(
-        Diagnostic::error(
-            root.span,
-            format!("a site file is a map, and this is {}", root.kind_name()),
-        )
-        .help("it starts with `site: NAME`"),
+        Diagnostic::error(root.span, format!("a site file is a map, and this is {}", root.kind_name()))
+            .help("it starts with `site: NAME`"),
     );
     false
 }
@@ -156,11 +127,7 @@ fn check_keys(root: &Rc<Node>, is_site: bool, out: &mut Vec<Diagnostic>) {
             Diagnostic::error(node.span, "`format` is a whole number").help("write `format: 1`, or take it away"),
         ),
     }
-    let own: Vec<&str> = if is_site {
-        OF_SITES.to_vec()
-    } else {
-        OF_PLATFORMS.to_vec()
-    };
+    let own: Vec<&str> = if is_site { OF_SITES.to_vec() } else { OF_PLATFORMS.to_vec() };
     let sections: Vec<&str> = kinds::all().iter().map(|kind| kind.section()).collect();
     for (key, _) in root.entries() {
         let name = key.text.as_str();
@@ -204,10 +171,7 @@ fn check_keys(root: &Rc<Node>, is_site: bool, out: &mut Vec<Diagnostic>) {
 pub fn reserved(name: &str, span: Span) -> Diagnostic {
     Diagnostic::error(
         span,
-        format!(
-            "`{name}` is reserved and does not exist yet in lxdeploy {}",
-            env!("CARGO_PKG_VERSION")
-        ),
+        format!("`{name}` is reserved and does not exist yet in lxdeploy {}", env!("CARGO_PKG_VERSION")),
     )
     .help("take it away until a later lxdeploy brings it")
 }
@@ -223,11 +187,7 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
     let text = |root: &Rc<Node>, key: &str, out: &mut Vec<Diagnostic>| -> Option<Spanned<String>> {
         let node = scope.render(root.get(key)?, None, out)?;
         match node.as_str() {
-            Some(text) => Some(Spanned {
-                value: text.to_owned(),
-                span: node.span,
-                sensitive: node.sensitive,
-            }),
+            Some(text) => Some(Spanned { value: text.to_owned(), span: node.span, sensitive: node.sensitive }),
             None => {
                 out.push(
                     Diagnostic::error(node.span, format!("`{key}` is text, and this is {}", node.kind_name()))
@@ -248,11 +208,8 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
         fingerprint.value = fingerprint.value.replace(':', "").to_ascii_lowercase();
         if fingerprint.value.len() != 64 || !fingerprint.value.chars().all(|c| c.is_ascii_hexdigit()) {
             out.push(
-                Diagnostic::error(
-                    fingerprint.span,
-                    "a fingerprint is the SHA-256 of a certificate: 64 hex digits",
-                )
-                .help("`lxc info` shows it as certificate_fingerprint"),
+                Diagnostic::error(fingerprint.span, "a fingerprint is the SHA-256 of a certificate: 64 hex digits")
+                    .help("`lxc info` shows it as certificate_fingerprint"),
             );
         }
         fingerprint
@@ -268,11 +225,7 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
         remote: text(site, "remote", out),
         server_fingerprint: fingerprint,
         names_project: options.project.is_some() || project.is_some(),
-        project: options
-            .project
-            .clone()
-            .or(project.map(|project| project.value))
-            .unwrap_or_else(|| "default".into()),
+        project: options.project.clone().or(project.map(|project| project.value)).unwrap_or_else(|| "default".into()),
         platform,
         ..Site::default()
     }
@@ -281,11 +234,7 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
 fn check_name(name: &Spanned<String>, out: &mut Vec<Diagnostic>) {
     let length = name.value.chars().count();
     let help = "a site's name has 2 to 32 characters of a-z, 0-9 and `-`";
-    if let Some(bad) = name
-        .value
-        .chars()
-        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'))
-    {
+    if let Some(bad) = name.value.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-')) {
         out.push(Diagnostic::error(name.span, format!("a site's name holds no {bad:?}")).help(help));
     } else if !(2..=32).contains(&length) {
         out.push(Diagnostic::error(name.span, format!("this site's name has {length} characters")).help(help));

@@ -48,14 +48,7 @@ pub fn expand(
             continue;
         };
         for (key, node) in section.entries() {
-            let mut expansion = Expansion {
-                kind,
-                key,
-                project,
-                scope,
-                out,
-                pending: &mut pending,
-            };
+            let mut expansion = Expansion { kind, key, project, scope, out, pending: &mut pending };
             expansion.object(node);
         }
     }
@@ -74,14 +67,9 @@ struct Expansion<'a> {
 impl Expansion<'_> {
     fn object(&mut self, node: &Rc<Node>) {
         if !matches!(node.value, Value::Map(_)) && !node.is_null() {
-            let message = format!(
-                "the {} `{}` is a map, and this is {}",
-                self.kind.noun(),
-                self.key.text,
-                node.describe()
-            );
-            self.out
-                .push(Diagnostic::error(node.span, message).help("write `{}` for one without keys"));
+            let message =
+                format!("the {} `{}` is a map, and this is {}", self.kind.noun(), self.key.text, node.describe());
+            self.out.push(Diagnostic::error(node.span, message).help("write `{}` for one without keys"));
             return;
         }
         if node.get("enabled").is_some_and(|enabled| !self.is_enabled(enabled)) {
@@ -98,11 +86,7 @@ impl Expansion<'_> {
             }
         }
         let mut has_reserved = false;
-        for (key, _) in node
-            .entries()
-            .iter()
-            .filter(|(key, _)| is_instance && is_reserved(&key.text))
-        {
+        for (key, _) in node.entries().iter().filter(|(key, _)| is_instance && is_reserved(&key.text)) {
             self.out.push(reserved(&key.text, key.span));
             has_reserved = true;
         }
@@ -157,18 +141,11 @@ impl Expansion<'_> {
             return;
         };
         let Some(count) = rendered.to_json().as_i64().filter(|count| (0..=MOST).contains(count)) else {
-            let message = format!(
-                "`count` is a whole number from 0 to {MOST}, and this is {}",
-                rendered.describe()
-            );
-            self.out
-                .push(Diagnostic::error(rendered.span, message).help("0 is none of them"));
+            let message = format!("`count` is a whole number from 0 to {MOST}, and this is {}", rendered.describe());
+            self.out.push(Diagnostic::error(rendered.span, message).help("0 is none of them"));
             return;
         };
-        let variable = |value: serde_json::Value| Variable {
-            value,
-            sensitive: false,
-        };
+        let variable = |value: serde_json::Value| Variable { value, sensitive: false };
         let mut group = vec![];
         for index in 1..=count {
             let address = Address::new(self.kind.section(), format!("{}-{index}", self.key.text));
@@ -177,9 +154,7 @@ impl Expansion<'_> {
             let body = with_renamed_from(body, &index.to_string());
             self.one(address, format!("{base}-{index}"), &body, locals);
         }
-        self.pending
-            .groups
-            .insert(Address::new(self.kind.section(), &self.key.text), group);
+        self.pending.groups.insert(Address::new(self.kind.section(), &self.key.text), group);
     }
 
     fn for_each(&mut self, node: &Rc<Node>, base: &str, body: &Rc<Node>) {
@@ -202,19 +177,11 @@ impl Expansion<'_> {
             let body = with_renamed_from(body, &key.value);
             self.one(address, format!("{base}-{}", key.value), &body, locals);
         }
-        self.pending
-            .groups
-            .insert(Address::new(self.kind.section(), &self.key.text), group);
+        self.pending.groups.insert(Address::new(self.kind.section(), &self.key.text), group);
     }
 
     fn one(&mut self, address: Address, name: String, body: &Rc<Node>, mut locals: Locals) {
-        locals.insert(
-            "name".to_owned(),
-            Variable {
-                value: name.clone().into(),
-                sensitive: false,
-            },
-        );
+        locals.insert("name".to_owned(), Variable { value: name.clone().into(), sensitive: false });
         if let Err(rule) = self.kind.check_name(&name) {
             self.out.push(
                 Diagnostic::error(self.key.span, format!("LXD would refuse the name `{name}`: {rule}"))
@@ -233,9 +200,7 @@ impl Expansion<'_> {
         let common_keys = Common {
             address,
             name,
-            project: shared
-                .project
-                .map_or_else(|| self.project.to_owned(), |project| project.value),
+            project: shared.project.map_or_else(|| self.project.to_owned(), |project| project.value),
             span: self.key.span,
             description: shared.description,
             external: shared.external,
@@ -265,25 +230,13 @@ struct Shared {
 }
 
 fn picked(node: &Rc<Node>, keys: &[&str]) -> Rc<Node> {
-    let entries = node
-        .entries()
-        .iter()
-        .filter(|(key, _)| keys.contains(&key.text.as_str()))
-        .cloned()
-        .collect();
-    Rc::new(Node {
-        span: node.span,
-        value: Value::Map(entries),
-        sensitive: false,
-    })
+    let entries = node.entries().iter().filter(|(key, _)| keys.contains(&key.text.as_str())).cloned().collect();
+    Rc::new(Node { span: node.span, value: Value::Map(entries), sensitive: false })
 }
 
 /// `renamed_from: app` of a group maps app-1 to its first, and so on.
 fn with_renamed_from(body: &Rc<Node>, suffix: &str) -> Rc<Node> {
-    let Some(old) = body
-        .get("renamed_from")
-        .and_then(|node| Some((node.as_str()?.to_owned(), node.span)))
-    else {
+    let Some(old) = body.get("renamed_from").and_then(|node| Some((node.as_str()?.to_owned(), node.span))) else {
         return body.clone();
     };
     let (text, span): (String, Span) = old;
@@ -295,9 +248,5 @@ fn with_renamed_from(body: &Rc<Node>, suffix: &str) -> Rc<Node> {
         };
         (key.clone(), value)
     });
-    Rc::new(Node {
-        value: Value::Map(entries.collect()),
-        span: body.span,
-        sensitive: body.sensitive,
-    })
+    Rc::new(Node { value: Value::Map(entries.collect()), span: body.span, sensitive: body.sensitive })
 }

@@ -17,10 +17,7 @@ pub struct Files {
 impl Files {
     /// Reads a YAML file. `asked` is the place that names it.
     pub fn read(&self, path: &Path, asked: Option<Span>, out: &mut Vec<Diagnostic>) -> Option<Rc<Node>> {
-        let failed = |message: String| Diagnostic {
-            span: asked,
-            ..Diagnostic::plain(message)
-        };
+        let failed = |message: String| Diagnostic { span: asked, ..Diagnostic::plain(message) };
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -37,13 +34,7 @@ impl Files {
             Ok(text) => self.parse(path, text, out),
             Err((line, column)) => {
                 let file = self.sources.borrow_mut().add(path, "");
-                let span = Span {
-                    file,
-                    line,
-                    column,
-                    start: 0,
-                    end: 0,
-                };
+                let span = Span { file, line, column, start: 0, end: 0 };
                 out.push(
                     Diagnostic::error(span, "this byte is no UTF-8")
                         .help("save the file as UTF-8 (`iconv -f latin1 -t utf-8` turns an old one into it)"),
@@ -69,21 +60,13 @@ impl Files {
     pub fn directory(&self, file: FileId) -> PathBuf {
         let sources = self.sources.borrow();
         let directory = sources.path(file).parent().unwrap_or(Path::new(""));
-        if directory.as_os_str().is_empty() {
-            PathBuf::from(".")
-        } else {
-            directory.to_path_buf()
-        }
+        if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory.to_path_buf() }
     }
 
     /// The text between two bytes of a file.
     pub fn slice(&self, span: Span) -> String {
         let sources = self.sources.borrow();
-        sources
-            .text(span.file)
-            .get(span.start as usize..span.end as usize)
-            .unwrap_or_default()
-            .to_owned()
+        sources.text(span.file).get(span.start as usize..span.end as usize).unwrap_or_default().to_owned()
     }
 
     /// The files, when all is read.

@@ -64,17 +64,11 @@ pub fn bind(chain: &Chain, scope: &Rc<Scope>, out: &mut Vec<Diagnostic>) {
             None if chain.platforms().is_empty() => {
                 diagnostic.help("a site without `extends` has no inputs; write your own values under `vars`")
             }
-            None => diagnostic.help(format!(
-                "it declares {}",
-                declared.keys().cloned().collect::<Vec<_>>().join(", ")
-            )),
+            None => diagnostic.help(format!("it declares {}", declared.keys().cloned().collect::<Vec<_>>().join(", "))),
         });
     }
     for (name, (span, declaration)) in &declared {
-        let value = bound
-            .get(name.as_str())
-            .copied()
-            .or(declaration.default.as_ref().map(|default| &default.0));
+        let value = bound.get(name.as_str()).copied().or(declaration.default.as_ref().map(|default| &default.0));
         let Some(value) = value else {
             let place = site.get("inputs").map_or(site.span, |node| node.span);
             out.push(
@@ -101,11 +95,8 @@ fn entries<'a>(root: &'a Rc<Node>, out: &mut Vec<Diagnostic>) -> &'a [(Key, Rc<N
     let Some(node) = root.get("inputs") else { return &[] };
     if !matches!(node.value, Value::Map(_)) && !node.is_null() {
         out.push(
-            Diagnostic::error(
-                node.span,
-                format!("`inputs` is a map, and this is {}", node.kind_name()),
-            )
-            .help("write `inputs: {NAME: VALUE}`"),
+            Diagnostic::error(node.span, format!("`inputs` is a map, and this is {}", node.kind_name()))
+                .help("write `inputs: {NAME: VALUE}`"),
         );
     }
     node.entries()
@@ -135,17 +126,10 @@ fn check_value(name: &str, node: &Rc<Node>, declaration: &Declaration, out: &mut
     let json = node.to_json();
     let text = node.as_str().unwrap_or_default();
     let wrong = |what: &str| {
-        Diagnostic::error(
-            node.span,
-            format!("the input `{name}` is {what}, and this is {}", node.describe()),
-        )
-        .help(format!("write {what} here"))
+        Diagnostic::error(node.span, format!("the input `{name}` is {what}, and this is {}", node.describe()))
+            .help(format!("write {what} here"))
     };
-    let kind = declaration.kind.unwrap_or(if declaration.choices.is_some() {
-        Kind::Enum
-    } else {
-        Kind::String
-    });
+    let kind = declaration.kind.unwrap_or(if declaration.choices.is_some() { Kind::Enum } else { Kind::String });
     let problem = match kind {
         Kind::String if node.as_str().is_none() => Some(wrong("text")),
         Kind::Int if json.as_i64().is_none() => Some(wrong("a whole number")),
@@ -153,16 +137,9 @@ fn check_value(name: &str, node: &Rc<Node>, declaration: &Declaration, out: &mut
         Kind::List if !json.is_array() => Some(wrong("a list")),
         Kind::Map if !json.is_object() => Some(wrong("a map")),
         Kind::Size => units::parse_size(text).err().map(|reason| wrong("a size").help(reason)),
-        Kind::Duration => units::parse_duration(text)
-            .err()
-            .map(|reason| wrong("a duration").help(reason)),
+        Kind::Duration => units::parse_duration(text).err().map(|reason| wrong("a duration").help(reason)),
         Kind::Enum => {
-            let choices: Vec<&str> = declaration
-                .choices
-                .iter()
-                .flatten()
-                .map(|choice| choice.0.as_str())
-                .collect();
+            let choices: Vec<&str> = declaration.choices.iter().flatten().map(|choice| choice.0.as_str()).collect();
             (!choices.contains(&text)).then(|| wrong(&format!("one of {}", choices.join(", "))))
         }
         _ => None,
@@ -183,22 +160,16 @@ fn check_value(name: &str, node: &Rc<Node>, declaration: &Declaration, out: &mut
         && number < min
     {
         out.push(
-            Diagnostic::error(
-                node.span,
-                format!("{what}the input `{name}` is {number}, less than {min}"),
-            )
-            .help(format!("the platform wants {min} at least")),
+            Diagnostic::error(node.span, format!("{what}the input `{name}` is {number}, less than {min}"))
+                .help(format!("the platform wants {min} at least")),
         );
     }
     if let (Some(number), Some(max)) = (number, declaration.max)
         && number > max
     {
         out.push(
-            Diagnostic::error(
-                node.span,
-                format!("{what}the input `{name}` is {number}, more than {max}"),
-            )
-            .help(format!("the platform wants {max} at most")),
+            Diagnostic::error(node.span, format!("{what}the input `{name}` is {number}, more than {max}"))
+                .help(format!("the platform wants {max} at most")),
         );
     }
 }

@@ -20,11 +20,7 @@ pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (BTreeMap<&'static 
                 continue;
             };
             if !matches!(node.value, Value::Map(_)) && !node.is_null() {
-                let message = format!(
-                    "`{}` is a map of names, and this is {}",
-                    kind.section(),
-                    node.kind_name()
-                );
+                let message = format!("`{}` is a map of names, and this is {}", kind.section(), node.kind_name());
                 out.push(
                     Diagnostic::error(node.span, message)
                         .help(format!("write `NAME: {{…}}` under `{}:`", kind.section())),
@@ -67,11 +63,7 @@ pub fn merge(base: &Rc<Node>, over: &Rc<Node>) -> Rc<Node> {
             entries.push((key.clone(), value.clone()));
         }
     }
-    Rc::new(Node {
-        span: over.span,
-        value: Value::Map(entries),
-        sensitive: base.sensitive || over.sensitive,
-    })
+    Rc::new(Node { span: over.span, value: Value::Map(entries), sensitive: base.sensitive || over.sensitive })
 }
 
 /// A `null` that found nothing to take out is gone too; an object without a body stays.
@@ -80,14 +72,8 @@ fn inherited_nothing(node: &Rc<Node>, depth: usize) -> Rc<Node> {
         return node.clone();
     };
     let entries = entries.iter().filter(|(_, value)| depth == 0 || !value.is_null());
-    let entries = entries
-        .map(|(key, value)| (key.clone(), inherited_nothing(value, depth + 1)))
-        .collect();
-    Rc::new(Node {
-        value: Value::Map(entries),
-        span: node.span,
-        sensitive: node.sensitive,
-    })
+    let entries = entries.map(|(key, value)| (key.clone(), inherited_nothing(value, depth + 1))).collect();
+    Rc::new(Node { value: Value::Map(entries), span: node.span, sensitive: node.sensitive })
 }
 
 fn deviate(path: &str, base: &Rc<Node>, over: &Rc<Node>, out: &mut Vec<(String, Span)>) {
@@ -142,18 +128,11 @@ mod tests {
     /// Trees that agree on what is a map: the upper-case keys.
     fn layer() -> impl Strategy<Value = Json> {
         let leaves = || prop::collection::btree_map("[a-c]", leaf(), 0..3);
-        leaves()
-            .prop_map(|map| json!(map))
-            .prop_recursive(3, 16, 3, move |inner| {
-                (leaves(), prop::collection::btree_map("[A-C]", inner, 0..3)).prop_map(|(leaves, maps)| {
-                    json!(
-                        leaves
-                            .into_iter()
-                            .chain(maps)
-                            .collect::<std::collections::BTreeMap<_, _>>()
-                    )
-                })
+        leaves().prop_map(|map| json!(map)).prop_recursive(3, 16, 3, move |inner| {
+            (leaves(), prop::collection::btree_map("[A-C]", inner, 0..3)).prop_map(|(leaves, maps)| {
+                json!(leaves.into_iter().chain(maps).collect::<std::collections::BTreeMap<_, _>>())
             })
+        })
     }
 
     proptest! {

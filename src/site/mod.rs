@@ -97,12 +97,7 @@ pub fn load(path: &Path, options: &Options) -> Loaded {
         None => (None, Masker::default()),
     };
     let has_errors = diagnostics.iter().any(Diagnostic::is_error);
-    Loaded {
-        site: site.filter(|_| !has_errors),
-        sources: files.take_sources(),
-        diagnostics,
-        masker,
-    }
+    Loaded { site: site.filter(|_| !has_errors), sources: files.take_sources(), diagnostics, masker }
 }
 
 fn assemble(

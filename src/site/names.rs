@@ -18,21 +18,11 @@ struct Known {
 
 impl Known {
     fn new(pending: &Pending) -> Known {
-        let mut known = Known {
-            by_key: HashMap::new(),
-            by_name: HashMap::new(),
-        };
+        let mut known = Known { by_key: HashMap::new(), by_name: HashMap::new() };
         for item in &pending.objects {
             let (section, common) = (item.kind.section(), &item.common);
-            known
-                .by_key
-                .entry(section)
-                .or_default()
-                .insert(common.address.key.clone(), common.name.clone());
-            known.by_name.insert(
-                (section, common.name.clone(), common.project.clone()),
-                common.address.clone(),
-            );
+            known.by_key.entry(section).or_default().insert(common.address.key.clone(), common.name.clone());
+            known.by_name.insert((section, common.name.clone(), common.project.clone()), common.address.clone());
         }
         known
     }
@@ -60,23 +50,13 @@ pub fn decode(pending: Pending, files: &Files, out: &mut Vec<Diagnostic>) -> Vec
         .map(|item| item.common.address.to_string())
         .chain(groups.keys().map(ToString::to_string))
         .collect();
-    let single: HashMap<String, Vec<Address>> = objects
-        .iter()
-        .map(|item| (item.common.address.to_string(), vec![item.common.address.clone()]))
-        .collect();
+    let single: HashMap<String, Vec<Address>> =
+        objects.iter().map(|item| (item.common.address.to_string(), vec![item.common.address.clone()])).collect();
     for item in objects {
-        let depends_on = item
-            .depends_on
-            .iter()
-            .flat_map(|text| resolve(text, &single, &groups, &addresses, out))
-            .collect();
-        let mut cx = Decode {
-            common: &item.common,
-            names: &known,
-            directory: &directory,
-            diagnostics: out,
-            references: vec![],
-        };
+        let depends_on =
+            item.depends_on.iter().flat_map(|text| resolve(text, &single, &groups, &addresses, out)).collect();
+        let mut cx =
+            Decode { common: &item.common, names: &known, directory: &directory, diagnostics: out, references: vec![] };
         let Some(declared) = item.kind.decode(&item.body, &mut cx) else {
             continue;
         };

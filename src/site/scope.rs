@@ -68,9 +68,7 @@ impl Scope {
 
     /// Sets a variable; a later one of the same name is stronger.
     pub fn set(&self, name: &str, node: Rc<Node>, sensitive: bool) {
-        self.variables
-            .borrow_mut()
-            .insert(name.to_owned(), Slot::Written { node, sensitive });
+        self.variables.borrow_mut().insert(name.to_owned(), Slot::Written { node, sensitive });
     }
 
     /// A variable whose error was told already.
@@ -93,10 +91,7 @@ impl Scope {
         if !has_marks(node) {
             return Some(node.clone());
         }
-        let host: Rc<dyn Host> = Rc::new(View {
-            scope: self.clone(),
-            locals: locals.cloned().unwrap_or_default(),
-        });
+        let host: Rc<dyn Host> = Rc::new(View { scope: self.clone(), locals: locals.cloned().unwrap_or_default() });
         self.walk(node, &host, out)
     }
 
@@ -123,18 +118,12 @@ impl Scope {
                 Value::Seq(items.into_iter().collect::<Option<_>>()?)
             }
             Value::Map(entries) => {
-                let entries: Vec<Option<_>> = entries
-                    .iter()
-                    .map(|(key, value)| Some((key.clone(), self.walk(value, host, out)?)))
-                    .collect();
+                let entries: Vec<Option<_>> =
+                    entries.iter().map(|(key, value)| Some((key.clone(), self.walk(value, host, out)?))).collect();
                 Value::Map(entries.into_iter().collect::<Option<_>>()?)
             }
         };
-        Some(Rc::new(Node {
-            span: node.span,
-            value,
-            sensitive: node.sensitive,
-        }))
+        Some(Rc::new(Node { span: node.span, value, sensitive: node.sensitive }))
     }
 
     fn diagnostic(&self, error: &TemplateError, span: Span, text: &str, names: &[String]) -> Option<Diagnostic> {
@@ -180,12 +169,7 @@ impl Scope {
         }
         let skipped = u32::try_from(front.chars().count() + before.chars().count()).unwrap_or(0);
         let start = span.start + u32::try_from(at + range.start).unwrap_or(0);
-        Span {
-            column: span.column + skipped,
-            start,
-            end: start + u32::try_from(range.len()).unwrap_or(0),
-            ..span
-        }
+        Span { column: span.column + skipped, start, end: start + u32::try_from(range.len()).unwrap_or(0), ..span }
     }
 
     /// Renders a variable; it sees other variables, and no object's own names.
@@ -193,28 +177,19 @@ impl Scope {
         if self.path.borrow().iter().any(|open| open == name) {
             let path: Vec<String> = self.path.borrow().iter().cloned().chain([name.to_owned()]).collect();
             self.found.borrow_mut().push(
-                Diagnostic::error(
-                    node.span,
-                    format!("the variable `{name}` refers to itself: {}", path.join(" → ")),
-                )
-                .help("give one of them a value of its own"),
+                Diagnostic::error(node.span, format!("the variable `{name}` refers to itself: {}", path.join(" → ")))
+                    .help("give one of them a value of its own"),
             );
             return Err(Failure::Reported);
         }
         self.path.borrow_mut().push(name.to_owned());
         let mut found = vec![];
-        let host: Rc<dyn Host> = Rc::new(View {
-            scope: self.clone(),
-            locals: Locals::new(),
-        });
+        let host: Rc<dyn Host> = Rc::new(View { scope: self.clone(), locals: Locals::new() });
         let rendered = self.walk(node, &host, &mut found);
         self.path.borrow_mut().pop();
         self.found.borrow_mut().append(&mut found);
         let node = rendered.ok_or(Failure::Reported)?;
-        Ok(Variable {
-            value: node.to_json(),
-            sensitive: sensitive || node.any_sensitive(),
-        })
+        Ok(Variable { value: node.to_json(), sensitive: sensitive || node.any_sensitive() })
     }
 }
 
@@ -237,14 +212,8 @@ impl Host for View {
             Slot::Written { node, sensitive } => (node.clone(), *sensitive),
         };
         let rendered = self.scope.rendered(name, &node, sensitive);
-        let slot = rendered
-            .as_ref()
-            .map_or(Slot::Failed, |variable| Slot::Rendered(variable.clone()));
-        if let Ok(Variable {
-            value: serde_json::Value::String(text),
-            sensitive: true,
-        }) = &rendered
-        {
+        let slot = rendered.as_ref().map_or(Slot::Failed, |variable| Slot::Rendered(variable.clone()));
+        if let Ok(Variable { value: serde_json::Value::String(text), sensitive: true }) = &rendered {
             self.scope.masker.borrow_mut().add(text);
         }
         self.scope.variables.borrow_mut().insert(name.to_owned(), slot);
@@ -252,19 +221,11 @@ impl Host for View {
     }
 
     fn names(&self) -> Vec<String> {
-        self.scope
-            .variables
-            .borrow()
-            .keys()
-            .chain(self.locals.keys())
-            .cloned()
-            .collect()
+        self.scope.variables.borrow().keys().chain(self.locals.keys()).cloned().collect()
     }
 
     fn file(&self, path: &str) -> Result<String, String> {
-        self.scope
-            .files
-            .text(&self.scope.files.directory(self.scope.file.get()).join(path))
+        self.scope.files.text(&self.scope.files.directory(self.scope.file.get()).join(path))
     }
 
     fn env(&self, name: &str) -> Result<String, String> {
@@ -275,10 +236,8 @@ impl Host for View {
         let scope = &self.scope;
         let Some((source, span)) = scope.secrets.get(name) else {
             let near = nearest(name, scope.secrets.keys().map(String::as_str));
-            let hint = near.map_or_else(
-                || "name it under `secrets`".to_owned(),
-                |near| format!("did you mean `{near}`?"),
-            );
+            let hint =
+                near.map_or_else(|| "name it under `secrets`".to_owned(), |near| format!("did you mean `{near}`?"));
             return Err(Failure::Because(format!("there is no secret `{name}`; {hint}")));
         };
         if scope.mode == SecretMode::Placeholder {

@@ -32,11 +32,7 @@ pub fn scope(chain: &Chain, options: &Options, files: &Rc<Files>, out: &mut Vec<
     for (name, text) in &options.vars {
         if let Some(node) = files.parse(format!("--var {name}"), text.clone(), out) {
             // An empty text parses as an empty map; `--var x=` means an empty text.
-            let node = if text.trim().is_empty() {
-                Node::from_json(&"".into(), node.span, false)
-            } else {
-                node
-            };
+            let node = if text.trim().is_empty() { Node::from_json(&"".into(), node.span, false) } else { node };
             scope.set(name, node, false);
         }
     }
@@ -98,11 +94,8 @@ fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<S
         };
         if !matches!(node.value, Value::Map(_)) && !node.is_null() {
             out.push(
-                Diagnostic::error(
-                    node.span,
-                    format!("`secrets` is a map, and this is {}", node.kind_name()),
-                )
-                .help("write NAME: {env: VARIABLE}"),
+                Diagnostic::error(node.span, format!("`secrets` is a map, and this is {}", node.kind_name()))
+                    .help("write NAME: {env: VARIABLE}"),
             );
         }
         for (key, node) in node.entries() {
@@ -121,11 +114,8 @@ fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<S
                 }
                 _ => {
                     out.push(
-                        Diagnostic::error(
-                            key.span,
-                            format!("the secret `{}` has not exactly one source", key.text),
-                        )
-                        .help("write {env: VARIABLE}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"),
+                        Diagnostic::error(key.span, format!("the secret `{}` has not exactly one source", key.text))
+                            .help("write {env: VARIABLE}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"),
                     );
                     continue;
                 }

@@ -66,20 +66,11 @@ pub enum TemplateError {
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .keep_trailing_newline(true)
-            .build()
-            .unwrap_or_default(),
-    );
+    environment
+        .set_syntax(SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build().unwrap_or_default());
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function("file", |path: String| {
-        ask(|host| host.file(&path).map_err(Failure::Because))
-    });
-    environment.add_function("env", |name: String| {
-        ask(|host| host.env(&name).map_err(Failure::Because))
-    });
+    environment.add_function("file", |path: String| ask(|host| host.file(&path).map_err(Failure::Because)));
+    environment.add_function("env", |name: String| ask(|host| host.env(&name).map_err(Failure::Because)));
     environment.add_function("secret", |name: String| {
         TAINTED.set(true);
         ask(|host| host.secret(&name))
@@ -141,10 +132,7 @@ pub struct Engine<'e> {
 impl<'e> Engine<'e> {
     /// An engine over an [`environment`].
     pub fn new(environment: &'e Environment<'static>) -> Self {
-        Engine {
-            environment,
-            expressions: RefCell::default(),
-        }
+        Engine { environment, expressions: RefCell::default() }
     }
 
     /// True if there is anything to render in a text.
@@ -187,32 +175,22 @@ impl<'e> Engine<'e> {
             }
             return serde_json::to_value(&value).map_err(|error| TemplateError::Other(error.to_string(), None));
         }
-        let rendered = self
-            .environment
-            .render_named_str("value", text, Value::from_object(Scope));
-        rendered
-            .map(serde_json::Value::String)
-            .map_err(|error| match error.kind() {
-                ErrorKind::UndefinedError => {
-                    let template = self.environment.template_from_str(text);
-                    let names = template
-                        .map(|template| template.undeclared_variables(false))
-                        .unwrap_or_default();
-                    undefined(names, host, error.range(), text)
-                }
-                _ => TemplateError::Other(reason(&error), error.range()),
-            })
+        let rendered = self.environment.render_named_str("value", text, Value::from_object(Scope));
+        rendered.map(serde_json::Value::String).map_err(|error| match error.kind() {
+            ErrorKind::UndefinedError => {
+                let template = self.environment.template_from_str(text);
+                let names = template.map(|template| template.undeclared_variables(false)).unwrap_or_default();
+                undefined(names, host, error.range(), text)
+            }
+            _ => TemplateError::Other(reason(&error), error.range()),
+        })
     }
 
     fn expression(&self, inner: &str) -> Option<Rc<Expression<'e, 'static>>> {
         if let Some(known) = self.expressions.borrow().get(inner) {
             return known.clone();
         }
-        let compiled = self
-            .environment
-            .compile_expression_owned(inner.to_owned())
-            .ok()
-            .map(Rc::new);
+        let compiled = self.environment.compile_expression_owned(inner.to_owned()).ok().map(Rc::new);
         self.expressions.borrow_mut().insert(inner.to_owned(), compiled.clone());
         compiled
     }
@@ -251,12 +229,7 @@ fn undefined(
             TemplateError::Undefined(name, at.or(range))
         }
         None => {
-            let name = range
-                .clone()
-                .and_then(|range| text.get(range))
-                .unwrap_or("a part of it")
-                .trim()
-                .to_owned();
+            let name = range.clone().and_then(|range| text.get(range)).unwrap_or("a part of it").trim().to_owned();
             TemplateError::Undefined(name, range)
         }
     }
@@ -281,38 +254,24 @@ mod tests {
 
     impl Host for Fixed {
         fn variable(&self, name: &str) -> Option<Result<Variable, Failure>> {
-            let plain = |value| {
-                Some(Ok(Variable {
-                    value,
-                    sensitive: false,
-                }))
-            };
+            let plain = |value| Some(Ok(Variable { value, sensitive: false }));
             match name {
                 "count" => plain(json!(3)),
                 "name" => plain(json!("api")),
                 "list" => plain(json!([1, 2])),
                 "map" => plain(json!({"a": {"b": true}})),
-                "token" => Some(Ok(Variable {
-                    value: json!("hush"),
-                    sensitive: true,
-                })),
+                "token" => Some(Ok(Variable { value: json!("hush"), sensitive: true })),
                 "broken" => Some(Err(Failure::Reported)),
                 _ => None,
             }
         }
 
         fn names(&self) -> Vec<String> {
-            ["count", "name", "list", "map", "token", "broken"]
-                .map(str::to_owned)
-                .to_vec()
+            ["count", "name", "list", "map", "token", "broken"].map(str::to_owned).to_vec()
         }
 
         fn file(&self, path: &str) -> Result<String, String> {
-            if path == "there" {
-                Ok("text\n".into())
-            } else {
-                Err(format!("{path}: not there"))
-            }
+            if path == "there" { Ok("text\n".into()) } else { Err(format!("{path}: not there")) }
         }
 
         fn env(&self, name: &str) -> Result<String, String> {
@@ -320,11 +279,7 @@ mod tests {
         }
 
         fn secret(&self, name: &str) -> Result<String, Failure> {
-            if name == "db" {
-                Ok("s3cret".into())
-            } else {
-                Err(Failure::Because(format!("no secret `{name}`")))
-            }
+            if name == "db" { Ok("s3cret".into()) } else { Err(Failure::Because(format!("no secret `{name}`"))) }
         }
     }
 
@@ -361,14 +316,8 @@ mod tests {
 
     #[test]
     fn errors_say_what_and_where() {
-        assert_eq!(
-            run("{{ nmae }}"),
-            Err(TemplateError::Undefined("nmae".into(), Some(3..7)))
-        );
-        assert_eq!(
-            run("a {{ nmae }}"),
-            Err(TemplateError::Undefined("nmae".into(), Some(5..9)))
-        );
+        assert_eq!(run("{{ nmae }}"), Err(TemplateError::Undefined("nmae".into(), Some(3..7))));
+        assert_eq!(run("a {{ nmae }}"), Err(TemplateError::Undefined("nmae".into(), Some(5..9))));
         assert!(matches!(run("{{ map.x.y }}"), Err(TemplateError::Undefined(..))));
         assert!(matches!(run("{{ map.x }}"), Err(TemplateError::Undefined(..))));
         assert!(matches!(run("{{ 1 +  }}"), Err(TemplateError::Other(..))));

@@ -27,16 +27,10 @@ pub fn decode<T: for<'d> Deserialize<'d>>(
     also_known: &[&str],
     out: &mut Vec<Diagnostic>,
 ) -> Option<T> {
-    let context = Context {
-        dropped: RefCell::default(),
-        also_known,
-    };
+    let context = Context { dropped: RefCell::default(), also_known };
     let mut found = 0;
     for _ in 0..LIMIT {
-        let error = match T::deserialize(De {
-            node,
-            context: &context,
-        }) {
+        let error = match T::deserialize(De { node, context: &context }) {
             Ok(value) if found == 0 => return Some(value),
             Ok(_) => return None,
             Err(error) => error,
@@ -47,11 +41,7 @@ pub fn decode<T: for<'d> Deserialize<'d>>(
             found += 1;
             let help = error.help.unwrap_or_default();
             let diagnostic = Diagnostic::error(error.span.unwrap_or(at.span), error.message);
-            out.push(if help.is_empty() {
-                diagnostic
-            } else {
-                diagnostic.help(help)
-            });
+            out.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
         }
         if Rc::ptr_eq(&at, node) || !context.dropped.borrow_mut().insert(Rc::as_ptr(&at)) {
             return None;
@@ -111,10 +101,7 @@ impl std::error::Error for DecodeError {}
 
 impl serde::de::Error for DecodeError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        DecodeError {
-            message: message.to_string(),
-            ..DecodeError::default()
-        }
+        DecodeError { message: message.to_string(), ..DecodeError::default() }
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -122,11 +109,7 @@ impl serde::de::Error for DecodeError {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}", expected.join(", ")),
         };
-        DecodeError {
-            message: format!("there is no `{field}` here"),
-            help: Some(help),
-            ..DecodeError::default()
-        }
+        DecodeError { message: format!("there is no `{field}` here"), help: Some(help), ..DecodeError::default() }
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -134,11 +117,7 @@ impl serde::de::Error for DecodeError {
             Some(near) => format!("did you mean `{near}`? It is one of {}", expected.join(", ")),
             None => format!("it is one of {}", expected.join(", ")),
         };
-        DecodeError {
-            message: format!("`{variant}` is not known here"),
-            help: Some(help),
-            ..DecodeError::default()
-        }
+        DecodeError { message: format!("`{variant}` is not known here"), help: Some(help), ..DecodeError::default() }
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -150,10 +129,7 @@ impl serde::de::Error for DecodeError {
     }
 
     fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn serde::de::Expected) -> Self {
-        DecodeError {
-            message: format!("{unexpected} is not in range: {expected} is wanted"),
-            ..DecodeError::default()
-        }
+        DecodeError { message: format!("{unexpected} is not in range: {expected} is wanted"), ..DecodeError::default() }
     }
 }
 
@@ -173,12 +149,7 @@ impl De<'_> {
             _ => Some(format!("write {what} here")),
         };
         let message = format!("{what} is wanted, and this is {}", self.node.describe());
-        DecodeError {
-            at: Some(self.node.clone()),
-            message,
-            help,
-            ..DecodeError::default()
-        }
+        DecodeError { at: Some(self.node.clone()), message, help, ..DecodeError::default() }
     }
 
     fn int<T: TryFrom<i64>>(&self) -> Result<T, DecodeError> {
@@ -191,14 +162,7 @@ impl De<'_> {
         T::try_from(int).map_err(|_| DecodeError {
             at: Some(self.node.clone()),
             message: format!("{int} is out of range"),
-            help: Some(
-                if int < 0 {
-                    "a number from 0 on is wanted"
-                } else {
-                    "a smaller number is wanted"
-                }
-                .into(),
-            ),
+            help: Some(if int < 0 { "a number from 0 on is wanted" } else { "a smaller number is wanted" }.into()),
             ..DecodeError::default()
         })
     }
@@ -261,9 +225,7 @@ impl<'de> Deserializer<'de> for De<'_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor
-            .visit_str::<DecodeError>(self.text()?)
-            .map_err(|error| error.at(self.node))
+        visitor.visit_str::<DecodeError>(self.text()?).map_err(|error| error.at(self.node))
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -271,11 +233,7 @@ impl<'de> Deserializer<'de> for De<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        if self.node.is_null() {
-            visitor.visit_none()
-        } else {
-            visitor.visit_some(self)
-        }
+        if self.node.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -300,10 +258,7 @@ impl<'de> Deserializer<'de> for De<'_> {
             return Err(self.wants("a list"));
         }
         visitor
-            .visit_seq(Items {
-                items: self.node.items().iter(),
-                context: self.context,
-            })
+            .visit_seq(Items { items: self.node.items().iter(), context: self.context })
             .map_err(|error| error.at(self.node))
     }
 
@@ -313,11 +268,7 @@ impl<'de> Deserializer<'de> for De<'_> {
             return Err(self.wants("a map"));
         }
         visitor
-            .visit_map(Entries {
-                entries: self.node.entries().iter(),
-                value: None,
-                context: self.context,
-            })
+            .visit_map(Entries { entries: self.node.entries().iter(), value: None, context: self.context })
             .map_err(|error| error.at(self.node))
     }
 
@@ -336,9 +287,7 @@ impl<'de> Deserializer<'de> for De<'_> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        visitor
-            .visit_enum(Word { text: self.text()? })
-            .map_err(|error| error.at(self.node))
+        visitor.visit_enum(Word { text: self.text()? }).map_err(|error| error.at(self.node))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -359,10 +308,7 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, DecodeError> {
         let context = self.context;
         match self.items.by_ref().find(|item| context.has(item)) {
-            Some(node) => seed
-                .deserialize(De { node, context })
-                .map(Some)
-                .map_err(|error| error.at(node)),
+            Some(node) => seed.deserialize(De { node, context }).map(Some).map_err(|error| error.at(node)),
             None => Ok(None),
         }
     }
@@ -397,11 +343,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
         let Some((_, node)) = self.value.take() else {
             return Err(DecodeError::custom("a value without a key"));
         };
-        seed.deserialize(De {
-            node,
-            context: self.context,
-        })
-        .map_err(|error| error.at(node))
+        seed.deserialize(De { node, context: self.context }).map_err(|error| error.at(node))
     }
 }
 
@@ -413,18 +355,8 @@ struct Placed<D> {
 
 impl<D> Placed<D> {
     fn new(span: Span, sensitive: bool, value: D) -> Self {
-        let numbers = [
-            span.file.0,
-            span.line,
-            span.column,
-            span.start,
-            span.end,
-            u32::from(sensitive),
-        ];
-        Placed {
-            numbers: numbers.into_iter(),
-            value: Some(value),
-        }
+        let numbers = [span.file.0, span.line, span.column, span.start, span.end, u32::from(sensitive)];
+        Placed { numbers: numbers.into_iter(), value: Some(value) }
     }
 }
 
@@ -553,15 +485,9 @@ mod tests {
             run("count: 3\nconfig: {a: true, b: 0644}\nmode: very-slow\nlist: [x, 2]\nextra: {k: [1]}\non: yes\n");
         assert_eq!(errors, Vec::<String>::new());
         let thing = thing.unwrap();
-        assert_eq!(
-            (thing.count.value, thing.count.span.column, thing.mode),
-            (3, 8, Some(Mode::VerySlow))
-        );
+        assert_eq!((thing.count.value, thing.count.span.column, thing.mode), (3, 8, Some(Mode::VerySlow)));
         assert_eq!(thing.config.0[1].1.value, Text("0644".into()));
-        assert_eq!(
-            (thing.config.0[1].0.value.as_str(), thing.config.0[1].0.span.column),
-            ("b", 19)
-        );
+        assert_eq!((thing.config.0[1].0.value.as_str(), thing.config.0[1].0.span.column), ("b", 19));
         assert_eq!(thing.list.unwrap()[1].value, "2");
         assert_eq!(thing.extra.unwrap().0.get("k").unwrap().items().len(), 1);
         assert_eq!(thing.on, Some(true));
@@ -583,10 +509,7 @@ mod tests {
 
     #[test]
     fn out_of_range_missing_and_quoted() {
-        assert_eq!(
-            run("count: -1\n").1,
-            ["1:8 -1 is out of range (a number from 0 on is wanted)"]
-        );
+        assert_eq!(run("count: -1\n").1, ["1:8 -1 is out of range (a number from 0 on is wanted)"]);
         assert_eq!(run("mode: fast\n").1, ["1:1 `count` is missing (add `count:`)"]);
         assert_eq!(
             run("count: '3'\n").1,

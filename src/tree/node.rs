@@ -66,10 +66,8 @@ impl Scalar {
             "false" | "False" | "FALSE" => return Resolved::Bool(false),
             _ => {}
         }
-        let radix = |prefix: &str, radix| {
-            text.strip_prefix(prefix)
-                .and_then(|digits| i64::from_str_radix(digits, radix).ok())
-        };
+        let radix =
+            |prefix: &str, radix| text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
         if let Some(int) = text.parse().ok().or_else(|| radix("0x", 16)).or_else(|| radix("0o", 8)) {
             return Resolved::Int(int);
         }
@@ -92,23 +90,10 @@ impl Node {
             Json::Bool(is) => scalar(is.to_string(), true),
             Json::Number(number) => scalar(number.to_string(), true),
             Json::String(text) => scalar(text.clone(), false),
-            Json::Array(items) => Value::Seq(
-                items
-                    .iter()
-                    .map(|item| Node::from_json(item, span, sensitive))
-                    .collect(),
-            ),
+            Json::Array(items) => Value::Seq(items.iter().map(|item| Node::from_json(item, span, sensitive)).collect()),
             Json::Object(map) => Value::Map(
                 map.iter()
-                    .map(|(key, value)| {
-                        (
-                            Key {
-                                text: key.clone(),
-                                span,
-                            },
-                            Node::from_json(value, span, sensitive),
-                        )
-                    })
+                    .map(|(key, value)| (Key { text: key.clone(), span }, Node::from_json(value, span, sensitive)))
                     .collect(),
             ),
         };
@@ -130,10 +115,7 @@ impl Node {
             },
             Value::Seq(items) => items.iter().map(|item| item.to_json()).collect(),
             Value::Map(entries) => Json::Object(
-                entries
-                    .iter()
-                    .map(|(key, value)| (key.text.clone(), value.to_json()))
-                    .collect::<Map<_, _>>(),
+                entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect::<Map<_, _>>(),
             ),
         }
     }
@@ -159,10 +141,7 @@ impl Node {
 
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Rc<Node>> {
-        self.entries()
-            .iter()
-            .find(|(name, _)| name.text == key)
-            .map(|(_, value)| value)
+        self.entries().iter().find(|(name, _)| name.text == key).map(|(_, value)| value)
     }
 
     /// A map's entries; of anything else none.
@@ -185,13 +164,9 @@ impl Node {
     #[must_use]
     pub fn without(&self, keys: &[&str]) -> Rc<Node> {
         let value = match &self.value {
-            Value::Map(entries) => Value::Map(
-                entries
-                    .iter()
-                    .filter(|(key, _)| !keys.contains(&key.text.as_str()))
-                    .cloned()
-                    .collect(),
-            ),
+            Value::Map(entries) => {
+                Value::Map(entries.iter().filter(|(key, _)| !keys.contains(&key.text.as_str())).cloned().collect())
+            }
             other => other.clone(),
         };
         Rc::new(Node { value, ..self.clone() })

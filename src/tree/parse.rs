@@ -21,10 +21,7 @@ pub fn text_of(bytes: Vec<u8>) -> Result<String, (u32, u32)> {
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         let last = good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         let column = String::from_utf8_lossy(last).chars().count() + 1;
-        (
-            u32::try_from(line).unwrap_or(u32::MAX),
-            u32::try_from(column).unwrap_or(u32::MAX),
-        )
+        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     })
 }
 
@@ -35,15 +32,7 @@ pub fn parse(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Rc<N
     options.block_scalar_eof_without_line_feed = true;
     options.emit_unresolved_aliases = true;
     options.set_emit_comments(false);
-    let mut builder = Builder {
-        file,
-        out,
-        anchors: HashMap::new(),
-        stack: vec![],
-        root: None,
-        documents: 0,
-        spent: 0,
-    };
+    let mut builder = Builder { file, out, anchors: HashMap::new(), stack: vec![], root: None, documents: 0, spent: 0 };
     for event in Parser::new_from_str_with_options(text, options) {
         match event {
             Ok((event, place)) => {
@@ -70,13 +59,7 @@ pub fn parse(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Rc<N
     }
     let empty = || {
         Rc::new(Node {
-            span: Span {
-                file,
-                line: 1,
-                column: 1,
-                start: 0,
-                end: 0,
-            },
+            span: Span { file, line: 1, column: 1, start: 0, end: 0 },
             value: Value::Map(vec![]),
             sensitive: false,
         })
@@ -94,14 +77,8 @@ fn number(value: usize) -> u32 {
 
 /// What most often is behind a syntax error, judged by the line in which it was found.
 fn remedy(text: &str, at: usize) -> &'static str {
-    let from = text
-        .get(..at)
-        .and_then(|before| before.rfind('\n'))
-        .map_or(0, |newline| newline + 1);
-    let line = text
-        .get(from..)
-        .and_then(|rest| rest.lines().next())
-        .unwrap_or_default();
+    let from = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+    let line = text.get(from..).and_then(|rest| rest.lines().next()).unwrap_or_default();
     if line.trim_start_matches(' ').starts_with('\t') || line.contains('\t') {
         "indent with spaces: YAML takes no tabs there"
     } else if line.contains("{{") || line.contains("{%") {
@@ -133,12 +110,7 @@ struct Open {
 
 enum Content {
     Seq(Vec<Rc<Node>>),
-    Map {
-        entries: Vec<(Key, Rc<Node>)>,
-        seen: HashMap<String, Span>,
-        merged: Vec<Rc<Node>>,
-        key: Option<Option<Key>>,
-    },
+    Map { entries: Vec<(Key, Rc<Node>)>, seen: HashMap<String, Span>, merged: Vec<Rc<Node>>, key: Option<Option<Key>> },
 }
 
 impl Builder<'_> {
@@ -170,15 +142,8 @@ impl Builder<'_> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = tag.is_some_and(|tag| tag.to_string().ends_with("str"));
-                let scalar = Scalar {
-                    text: text.into_owned(),
-                    plain: style == ScalarStyle::Plain && !is_text,
-                };
-                let node = Rc::new(Node {
-                    span,
-                    value: Value::Scalar(scalar),
-                    sensitive: false,
-                });
+                let scalar = Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain && !is_text };
+                let node = Rc::new(Node { span, value: Value::Scalar(scalar), sensitive: false });
                 return self.add(node, 1, anchor);
             }
             Event::Alias(id) => {
@@ -202,45 +167,22 @@ impl Builder<'_> {
                     Diagnostic::error(span, format!("there is no anchor `&{name}` before this alias"))
                         .help("set the anchor first, or put the text in quotes if it is meant to start with `*`"),
                 );
-                let node = Node {
-                    span,
-                    value: Value::Scalar(Scalar {
-                        text: String::new(),
-                        plain: true,
-                    }),
-                    sensitive: false,
-                };
+                let node =
+                    Node { span, value: Value::Scalar(Scalar { text: String::new(), plain: true }), sensitive: false };
                 return self.add(Rc::new(node), 1, 0);
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.stack.push(Open {
-                    span,
-                    anchor,
-                    weight: 1,
-                    content: Content::Seq(vec![]),
-                });
+                self.stack.push(Open { span, anchor, weight: 1, content: Content::Seq(vec![]) });
             }
             Event::MappingStart(_, anchor, _) => {
-                let content = Content::Map {
-                    entries: vec![],
-                    seen: HashMap::new(),
-                    merged: vec![],
-                    key: None,
-                };
-                self.stack.push(Open {
-                    span,
-                    anchor,
-                    weight: 1,
-                    content,
-                });
+                let content = Content::Map { entries: vec![], seen: HashMap::new(), merged: vec![], key: None };
+                self.stack.push(Open { span, anchor, weight: 1, content });
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.stack.pop() else { return false };
                 let value = match open.content {
                     Content::Seq(items) => Value::Seq(items),
-                    Content::Map {
-                        mut entries, merged, ..
-                    } => {
+                    Content::Map { mut entries, merged, .. } => {
                         for (key, value) in merged.iter().flat_map(|map| map.entries()) {
                             if !entries.iter().any(|(known, _)| known.text == key.text) {
                                 entries.push((key.clone(), value.clone()));
@@ -249,11 +191,7 @@ impl Builder<'_> {
                         Value::Map(entries)
                     }
                 };
-                let node = Rc::new(Node {
-                    span: open.span,
-                    value,
-                    sensitive: false,
-                });
+                let node = Rc::new(Node { span: open.span, value, sensitive: false });
                 return self.add(node, open.weight, open.anchor);
             }
             _ => {}
@@ -272,12 +210,7 @@ impl Builder<'_> {
         open.weight = open.weight.saturating_add(weight);
         match &mut open.content {
             Content::Seq(items) => items.push(node),
-            Content::Map {
-                entries,
-                seen,
-                merged,
-                key,
-            } => match key.take() {
+            Content::Map { entries, seen, merged, key } => match key.take() {
                 None => *key = Some(key_of(&node, self.out)),
                 Some(None) => {}
                 Some(Some(key)) if key.text == "<<" => match &node.value {
@@ -304,10 +237,7 @@ impl Builder<'_> {
 
 fn key_of(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Key> {
     if let Value::Scalar(scalar) = &node.value {
-        return Some(Key {
-            text: scalar.text.clone(),
-            span: node.span,
-        });
+        return Some(Key { text: scalar.text.clone(), span: node.span });
     }
     out.push(
         Diagnostic::error(node.span, format!("a key is text, and this is {}", node.kind_name()))
@@ -368,11 +298,7 @@ mod tests {
             )
         };
         assert!(first("a: 1\nb: 2\na: 3\n").starts_with("3:1 `a` is there twice"));
-        assert!(
-            first("a: {{ x }}\n").contains("put it in quotes"),
-            "{}",
-            first("a: {{ x }}\n")
-        );
+        assert!(first("a: {{ x }}\n").contains("put it in quotes"), "{}", first("a: {{ x }}\n"));
         assert!(first("a: *none\n").starts_with("1:4 there is no anchor `&none`"));
         assert!(first("a: 1\n---\nb: 2\n").contains("second document"));
         assert!(first("a:\n\tb: 1\n").contains("no tabs"), "{}", first("a:\n\tb: 1\n"));

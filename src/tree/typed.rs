@@ -64,21 +64,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
                 let mut number = || parts.next_element::<u32>().map(Option::unwrap_or_default);
                 let (file, line, column, start, end, sensitive) =
                     (number()?, number()?, number()?, number()?, number()?, number()?);
-                let value = parts
-                    .next_element()?
-                    .ok_or_else(|| A::Error::custom("a place without a value"))?;
-                let span = Span {
-                    file: FileId(file),
-                    line,
-                    column,
-                    start,
-                    end,
-                };
-                Ok(Spanned {
-                    value,
-                    span,
-                    sensitive: sensitive != 0,
-                })
+                let value = parts.next_element()?.ok_or_else(|| A::Error::custom("a place without a value"))?;
+                let span = Span { file: FileId(file), line, column, start, end };
+                Ok(Spanned { value, span, sensitive: sensitive != 0 })
             }
         }
         deserializer.deserialize_newtype_struct(SPANNED, Parts(PhantomData))
@@ -114,10 +102,7 @@ impl<'de> Deserialize<'de> for Raw {
             }
 
             fn visit_unit<E: Error>(self) -> Result<Raw, E> {
-                CAPTURED
-                    .take()
-                    .map(Raw)
-                    .ok_or_else(|| E::custom("only our own trees hold nodes"))
+                CAPTURED.take().map(Raw).ok_or_else(|| E::custom("only our own trees hold nodes"))
             }
         }
         deserializer.deserialize_newtype_struct(NODE, Whole)

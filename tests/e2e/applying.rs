@@ -49,32 +49,19 @@ instances:
 fn everything_is_made_once_and_goes_again() {
     let case = Case::new("all");
     case.site(EVERYTHING);
-    case.run(&["plan", "site.yaml", "--detailed-exitcode"])
-        .exits(2)
-        .says("Plan: 10 to create");
+    case.run(&["plan", "site.yaml", "--detailed-exitcode"]).exits(2).says("Plan: 10 to create");
     case.apply(&[]).says("instances.api-2 ready");
     let api = case.get("instances/api-1");
     assert_eq!(api["status"], "Running");
     assert_eq!(api["config"]["user.lxdeploy.site"], case.name);
-    assert_eq!(
-        api["config"]["user.lxdeploy.id"],
-        format!("{}/instances.api-1", case.name)
-    );
+    assert_eq!(api["config"]["user.lxdeploy.id"], format!("{}/instances.api-1", case.name));
     assert_eq!(api["devices"]["eth0"]["ipv4.address"], format!("{}.11", case.net));
-    assert!(
-        case.get("storage-pools/t-all/volumes/custom/cache")["used_by"]
-            .as_array()
-            .unwrap()
-            .len()
-            == 2
-    );
+    assert!(case.get("storage-pools/t-all/volumes/custom/cache")["used_by"].as_array().unwrap().len() == 2);
     let image = case.get("images/aliases/tests%2Fbusybox");
     assert_eq!(image["description"], "lxdeploy");
 
     // The second time nothing is to be done, and nothing is done.
-    case.run(&["plan", "site.yaml", "--detailed-exitcode"])
-        .exits(0)
-        .says("No changes.");
+    case.run(&["plan", "site.yaml", "--detailed-exitcode"]).exits(0).says("No changes.");
     let plan = case.plan(&[]);
     assert_eq!(plan.actions(), Vec::<String>::new());
     assert_eq!(plan.0["summary"]["unchanged"], 10);
@@ -87,10 +74,7 @@ fn everything_is_made_once_and_goes_again() {
     let status = case.run(&["status", "site.yaml"]).exits(0).says("in step");
     for row in ["memcached", "api-1", "api-2"] {
         let line = status.stdout.lines().find(|line| line.contains(row)).unwrap();
-        assert!(
-            line.contains("Running") && line.contains(&case.net) && line.contains("in step"),
-            "{line}"
-        );
+        assert!(line.contains("Running") && line.contains(&case.net) && line.contains("in step"), "{line}");
     }
 
     // Data stays unless it is named, and what holds it.
@@ -98,12 +82,7 @@ fn everything_is_made_once_and_goes_again() {
     assert!(case.try_get("storage-pools/t-all/volumes/custom/cache").is_some());
     assert!(case.try_get("instances/api-1").is_none());
     case.destroy(&["--delete-data"]);
-    for path in [
-        "storage-pools/t-all",
-        "projects/t-all",
-        "networks/t-all",
-        "network-acls/t-all",
-    ] {
+    for path in ["storage-pools/t-all", "projects/t-all", "networks/t-all", "network-acls/t-all"] {
         assert!(case.try_get(path).is_none(), "{path} is left");
     }
     case.destroy(&["--delete-data"]).says("Nothing to destroy");
@@ -132,10 +111,7 @@ instances:
     assert_eq!((plan.actions(), plan.notes()), (vec![], vec![]));
     // Another spelling of the same value is the same value.
     let text = std::fs::read_to_string(case.path("site.yaml")).unwrap();
-    case.write(
-        "site.yaml",
-        &text.replace("1073741824B", "1GiB").replace("\"yes\"", "true"),
-    );
+    case.write("site.yaml", &text.replace("1073741824B", "1GiB").replace("\"yes\"", "true"));
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.destroy(&["--delete-data"]);
 }
@@ -160,9 +136,7 @@ instances:
 "#,
     );
     let refused = case.run(&["apply", "site.yaml", "--yes"]).exits(1);
-    refused
-        .says("there is no image `other/name`")
-        .says("nothing is written");
+    refused.says("there is no image `other/name`").says("nothing is written");
     assert!(case.try_get("projects/t-split").is_none());
     case.apply(&["--exclude", "instances.by-alias"]).says("Partial plan");
     case.apply(&[]);

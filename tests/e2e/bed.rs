@@ -12,9 +12,7 @@ use serde_json::Value;
 pub fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
-        let directory = std::env::var_os("LXDEPLOY_TEST_DIR")
-            .map(PathBuf::from)
-            .unwrap_or_default();
+        let directory = std::env::var_os("LXDEPLOY_TEST_DIR").map(PathBuf::from).unwrap_or_default();
         assert!(
             directory.join("unix.socket").exists(),
             "LXDEPLOY_TEST_DIR names no running LXD: run tests/run.sh, or `tests/bed.sh start DIR` and set it to DIR"
@@ -43,11 +41,7 @@ impl Output {
     #[track_caller]
     pub fn says(self, text: &str) -> Output {
         let found = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(
-            found,
-            "no {text:?} in stdout:\n{}\nstderr:\n{}",
-            self.stdout, self.stderr
-        );
+        assert!(found, "no {text:?} in stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
@@ -85,20 +79,12 @@ impl Case {
         let net = format!("10.211.{}", SUBNETS.fetch_add(1, Ordering::Relaxed));
         let directory = tempfile::tempdir().unwrap();
         std::fs::copy(directory_of_image(), directory.path().join("busybox.tar.xz")).unwrap();
-        Case {
-            name: format!("t-{name}"),
-            net,
-            bridge: format!("t-{name}"),
-            directory,
-        }
+        Case { name: format!("t-{name}"), net, bridge: format!("t-{name}"), directory }
     }
 
     /// Writes a file of the case; `@NAME@`, `@NET@` and `@BRIDGE@` stand for what is the case's own.
     pub fn write(&self, file: &str, text: &str) -> PathBuf {
-        let text = text
-            .replace("@NAME@", &self.name)
-            .replace("@NET@", &self.net)
-            .replace("@BRIDGE@", &self.bridge);
+        let text = text.replace("@NAME@", &self.name).replace("@NET@", &self.net).replace("@BRIDGE@", &self.bridge);
         let path = self.directory.path().join(file);
         std::fs::write(&path, text).unwrap();
         path
@@ -119,11 +105,7 @@ impl Case {
         let script = format!(
             "mkdir x; tar -xJf busybox.tar.xz -C x; {script}; tar -cJf busybox.tar.xz -C x metadata.yaml rootfs; rm -r x"
         );
-        let status = Command::new("sh")
-            .args(["-ec", &script])
-            .current_dir(self.directory.path())
-            .status()
-            .unwrap();
+        let status = Command::new("sh").args(["-ec", &script]).current_dir(self.directory.path()).status().unwrap();
         assert!(status.success());
     }
 
@@ -131,17 +113,9 @@ impl Case {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lxdeploy"));
         command.args(arguments).current_dir(self.directory.path());
-        command
-            .env("LXD_DIR", directory())
-            .env("XDG_CONFIG_HOME", self.directory.path().join("config"));
-        command
-            .env("HOME", self.directory.path())
-            .env_remove("LXD_SOCKET")
-            .env_remove("LXD_CONF");
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.env("LXD_DIR", directory()).env("XDG_CONFIG_HOME", self.directory.path().join("config"));
+        command.env("HOME", self.directory.path()).env_remove("LXD_SOCKET").env_remove("LXD_CONF");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -153,50 +127,29 @@ impl Case {
     /// `lxdeploy plan --format json`.
     #[track_caller]
     pub fn plan(&self, arguments: &[&str]) -> Plan {
-        let all: Vec<&str> = ["plan", "site.yaml", "--format", "json"]
-            .iter()
-            .chain(arguments)
-            .copied()
-            .collect();
+        let all: Vec<&str> = ["plan", "site.yaml", "--format", "json"].iter().chain(arguments).copied().collect();
         Plan(self.run(&all).exits(0).json())
     }
 
     /// The codes of the refusals of a plan, which must have some.
     #[track_caller]
     pub fn refusals(&self, arguments: &[&str]) -> Vec<String> {
-        let all: Vec<&str> = ["plan", "site.yaml", "--format", "json"]
-            .iter()
-            .chain(arguments)
-            .copied()
-            .collect();
+        let all: Vec<&str> = ["plan", "site.yaml", "--format", "json"].iter().chain(arguments).copied().collect();
         let plan = self.run(&all).exits(1).json();
-        plan["refused"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|refusal| refusal["code"].as_str().unwrap().to_owned())
-            .collect()
+        plan["refused"].as_array().unwrap().iter().map(|refusal| refusal["code"].as_str().unwrap().to_owned()).collect()
     }
 
     /// `lxdeploy apply --yes`, which must succeed.
     #[track_caller]
     pub fn apply(&self, arguments: &[&str]) -> Output {
-        let all: Vec<&str> = ["apply", "site.yaml", "--yes"]
-            .iter()
-            .chain(arguments)
-            .copied()
-            .collect();
+        let all: Vec<&str> = ["apply", "site.yaml", "--yes"].iter().chain(arguments).copied().collect();
         self.run(&all).exits(0)
     }
 
     /// `lxdeploy destroy --yes`, which must succeed.
     #[track_caller]
     pub fn destroy(&self, arguments: &[&str]) -> Output {
-        let all: Vec<&str> = ["destroy", "site.yaml", "--yes"]
-            .iter()
-            .chain(arguments)
-            .copied()
-            .collect();
+        let all: Vec<&str> = ["destroy", "site.yaml", "--yes"].iter().chain(arguments).copied().collect();
         self.run(&all).exits(0)
     }
 
@@ -246,58 +199,34 @@ impl Plan {
     /// One change.
     #[track_caller]
     pub fn change(&self, address: &str) -> &Value {
-        let found = self.0["changes"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|change| change["address"] == address);
+        let found = self.0["changes"].as_array().unwrap().iter().find(|change| change["address"] == address);
         found.unwrap_or_else(|| panic!("no {address} in {:#}", self.0))
     }
 
     /// The paths of a change's diff.
     #[track_caller]
     pub fn paths(&self, address: &str) -> Vec<&str> {
-        self.change(address)["diff"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|field| field["path"].as_str().unwrap())
-            .collect()
+        self.change(address)["diff"].as_array().unwrap().iter().map(|field| field["path"].as_str().unwrap()).collect()
     }
 
     /// One leaf of a change's diff.
     #[track_caller]
     pub fn leaf(&self, address: &str, path: &str) -> &Value {
-        let found = self.change(address)["diff"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|field| field["path"] == path);
+        let found = self.change(address)["diff"].as_array().unwrap().iter().find(|field| field["path"] == path);
         found.unwrap_or_else(|| panic!("no {path} in {:#}", self.change(address)))
     }
 
     /// The codes of the notes.
     pub fn notes(&self) -> Vec<&str> {
-        self.0["notes"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|note| note["code"].as_str().unwrap())
-            .collect()
+        self.0["notes"].as_array().unwrap().iter().map(|note| note["code"].as_str().unwrap()).collect()
     }
 }
 
 /// `lxc` on the shared daemon.
 pub fn lxc(arguments: &[&str]) -> Output {
     let mut command = Command::new("lxc");
-    command
-        .args(arguments)
-        .env("LXD_DIR", directory())
-        .env("LXD_CONF", directory().join("lxc-config"));
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(arguments).env("LXD_DIR", directory()).env("LXD_CONF", directory().join("lxc-config"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     output(command)
 }
 
@@ -331,10 +260,7 @@ pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
         let found = found.clone();
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok).filter(|line| !line.is_empty()) {
-                found
-                    .lock()
-                    .unwrap()
-                    .push(serde_json::from_str::<Value>(&line).unwrap());
+                found.lock().unwrap().push(serde_json::from_str::<Value>(&line).unwrap());
             }
         })
     };
@@ -345,11 +271,7 @@ pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
             lxc(&["profile", "create", &marker]);
             lxc(&["profile", "delete", &marker]);
             std::thread::sleep(std::time::Duration::from_millis(20));
-            let seen = found
-                .lock()
-                .unwrap()
-                .iter()
-                .any(|event| event.to_string().contains(&marker));
+            let seen = found.lock().unwrap().iter().any(|event| event.to_string().contains(&marker));
             if seen {
                 return;
             }
@@ -378,9 +300,5 @@ pub fn finish(mut child: std::process::Child) -> Output {
     let mut stderr = String::new();
     child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-    Output {
-        code: child.wait().unwrap().code().unwrap_or(-1),
-        stdout,
-        stderr,
-    }
+    Output { code: child.wait().unwrap().code().unwrap_or(-1), stdout, stderr }
 }

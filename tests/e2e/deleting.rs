@@ -17,14 +17,7 @@ instances: {one: {image: bb, profiles: [base], stop_timeout: 1s}}
     );
     case.apply(&[]);
     // An init that takes no notice.
-    case.lxc(&[
-        "exec",
-        "one",
-        "--",
-        "sh",
-        "-c",
-        "trap '' PWR TERM INT; kill -STOP 1 2>/dev/null; true",
-    ]);
+    case.lxc(&["exec", "one", "--", "sh", "-c", "trap '' PWR TERM INT; kill -STOP 1 2>/dev/null; true"]);
     let started = Instant::now();
     case.destroy(&[]).says("instances.one stopped");
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
@@ -44,18 +37,13 @@ storage_volumes: {keep: {pool: "@NAME@"}}
     case.site(&site.replace("storage_volumes: {keep: {pool: \"@NAME@\"}}", ""));
     let plan = case.plan(&["--detailed-exitcode"]);
     assert_eq!((plan.actions(), plan.notes()), (vec![], vec!["kept-data"]));
-    assert_eq!(
-        case.plan(&["--delete-data"]).actions(),
-        ["storage_volumes.keep: delete"]
-    );
+    assert_eq!(case.plan(&["--delete-data"]).actions(), ["storage_volumes.keep: delete"]);
     case.apply(&["--delete-data"]).says("storage_volumes.keep deleted");
     case.site(site);
     case.apply(&[]);
     // What would have to be made again holds data too.
     case.site(&site.replace("keep: {pool", "keep: {content_type: block, pool"));
-    case.run(&["apply", "site.yaml", "--yes"])
-        .exits(1)
-        .says("--delete-data");
+    case.run(&["apply", "site.yaml", "--yes"]).exits(1).says("--delete-data");
     case.site(site);
     case.destroy(&[]).says("kept");
     case.destroy(&["--delete-data"]);

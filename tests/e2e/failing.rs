@@ -24,14 +24,9 @@ instances:
 "#
     ));
     let failed = case.run(&["apply", "site.yaml", "--yes"]).exits(1);
-    let failed = failed
-        .says("instances.bad")
-        .says("/no/such/path")
-        .says("not tried")
-        .says("instances.after-it started");
-    let failed = failed
-        .says_not("instances.needs-bad created")
-        .says("goes on from there");
+    let failed =
+        failed.says("instances.bad").says("/no/such/path").says("not tried").says("instances.after-it started");
+    let failed = failed.says_not("instances.needs-bad created").says("goes on from there");
     drop(failed);
     assert_eq!(case.get("instances/after-it")["status"], "Running");
     assert!(case.try_get("instances/needs-bad").is_none());
@@ -92,14 +87,8 @@ instances:
 #[test]
 fn a_refusal_anywhere_writes_nothing_at_all() {
     let case = Case::new("refused");
-    case.site(&format!(
-        "{BASE}\ninstances: {{one: {{image: bb, profiles: [base, nosuch]}}}}\n"
-    ));
-    case.run(&["apply", "site.yaml", "--yes"])
-        .exits(1)
-        .says("nosuch")
-        .says("site.yaml:")
-        .says("nothing was written");
+    case.site(&format!("{BASE}\ninstances: {{one: {{image: bb, profiles: [base, nosuch]}}}}\n"));
+    case.run(&["apply", "site.yaml", "--yes"]).exits(1).says("nosuch").says("site.yaml:").says("nothing was written");
     assert!(case.try_get("projects/t-refused").is_none());
 }
 
@@ -109,31 +98,21 @@ fn lxds_own_words_are_told() {
     case.site(&format!(
         "{BASE}\nnetworks: {{\"@BRIDGE@\": {{project: default, config: {{ipv4.address: not-an-address}}}}}}\n"
     ));
-    case.run(&["apply", "site.yaml", "--yes"])
-        .exits(1)
-        .says("networks.t-words")
-        .says("ipv4.address");
+    case.run(&["apply", "site.yaml", "--yes"]).exits(1).says("networks.t-words").says("ipv4.address");
     case.destroy(&[]);
 }
 
 #[test]
 fn the_first_interrupt_ends_running_steps_and_starts_none() {
     let case = Case::new("interrupt");
-    let many: String = (1..=8)
-        .map(|n| format!("  i{n}: {{image: bb, profiles: [base], stop_timeout: 0s}}\n"))
-        .collect();
+    let many: String =
+        (1..=8).map(|n| format!("  i{n}: {{image: bb, profiles: [base], stop_timeout: 0s}}\n")).collect();
     case.site(&format!("{BASE}\ninstances:\n{many}"));
-    let child = case
-        .command(&["apply", "site.yaml", "--yes", "--parallel", "1"])
-        .spawn()
-        .unwrap();
+    let child = case.command(&["apply", "site.yaml", "--yes", "--parallel", "1"]).spawn().unwrap();
     while case.try_get("instances/i1").is_none() {
         std::thread::sleep(Duration::from_millis(20));
     }
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let output = finish(child).exits(130);
     output.says("not tried");
@@ -147,18 +126,11 @@ fn the_first_interrupt_ends_running_steps_and_starts_none() {
 fn a_server_that_is_not_there_is_told_with_what_to_do() {
     let case = Case::new("noserver");
     case.site("projects: {}\n");
-    let output = case
-        .run(&["plan", "site.yaml", "--remote", "unix:/nonexistent/unix.socket"])
-        .exits(1);
+    let output = case.run(&["plan", "site.yaml", "--remote", "unix:/nonexistent/unix.socket"]).exits(1);
     output.says("/nonexistent/unix.socket");
-    case.run(&["plan", "site.yaml", "--remote", "nosuch"])
-        .exits(1)
-        .says("remote add");
+    case.run(&["plan", "site.yaml", "--remote", "nosuch"]).exits(1).says("remote add");
     let fingerprint = "0".repeat(64);
-    case.write(
-        "site.yaml",
-        &format!("site: @NAME@\nserver_fingerprint: {fingerprint}\n"),
-    );
+    case.write("site.yaml", &format!("site: @NAME@\nserver_fingerprint: {fingerprint}\n"));
     lxc(&["info"]).exits(0);
     case.run(&["plan", "site.yaml"]).exits(1).says("another server");
 }

@@ -18,24 +18,14 @@ fn keys_go_with_the_file_and_foreign_ones_stay() {
     // Somebody's own key beside ours.
     case.lxc(&["config", "set", "one", "user.theirs=1"]);
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
-    case.site(
-        &SITE
-            .replace(", user.b: two", "")
-            .replace(", user.a: one}, devices", "}, devices"),
-    );
+    case.site(&SITE.replace(", user.b: two", "").replace(", user.a: one}, devices", "}, devices"));
     let plan = case.plan(&[]);
     assert_eq!(plan.paths("instances.one"), ["config.user.b"]);
-    assert_eq!(
-        plan.leaf("instances.one", "config.user.b")["after"],
-        serde_json::Value::Null
-    );
+    assert_eq!(plan.leaf("instances.one", "config.user.b")["after"], serde_json::Value::Null);
     assert_eq!(plan.paths("profiles.base"), ["config.user.a"]);
     case.apply(&[]);
     let config = case.get("instances/one")["config"].clone();
-    assert_eq!(
-        (&config["user.b"], &config["user.theirs"]),
-        (&serde_json::Value::Null, &"1".into())
-    );
+    assert_eq!((&config["user.b"], &config["user.theirs"]), (&serde_json::Value::Null, &"1".into()));
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.destroy(&[]);
 }
@@ -82,10 +72,7 @@ fn wanted_and_there_already_is_claimed_by_the_record_alone() {
     case.lxc(&["config", "set", "one", "user.c=three"]);
     case.site(&SITE.replace("user.b: two", "user.b: two, user.c: three"));
     let plan = case.plan(&[]);
-    assert_eq!(
-        (plan.actions(), plan.paths("instances.one")),
-        (vec!["instances.one: update".to_owned()], vec![])
-    );
+    assert_eq!((plan.actions(), plan.paths("instances.one")), (vec!["instances.one: update".to_owned()], vec![]));
     case.apply(&[]);
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.site(SITE);
@@ -111,15 +98,11 @@ fn what_left_the_file_is_pruned_and_what_is_protected_is_not() {
     // Protected: neither pruned, nor replaced, nor destroyed, until a plan has said otherwise.
     case.site(SITE);
     assert_eq!(case.refusals(&[]), ["protected"]);
-    case.run(&["apply", "site.yaml", "--yes"])
-        .exits(1)
-        .says("instances.two is protected");
+    case.run(&["apply", "site.yaml", "--yes"]).exits(1).says("instances.two is protected");
     case.run(&["destroy", "site.yaml", "--yes"]).exits(1).says("protected");
     assert!(case.try_get("instances/two").is_some() && case.try_get("instances/one").is_some());
     case.site(&more);
-    case.run(&["apply", "site.yaml", "--yes", "--replace", "instances.two"])
-        .exits(1)
-        .says("protected");
+    case.run(&["apply", "site.yaml", "--yes", "--replace", "instances.two"]).exits(1).says("protected");
     case.site(&more.replace("protect: true", "protect: false"));
     case.apply(&[]);
     case.site(SITE);
@@ -137,28 +120,14 @@ fn objects_of_nobody_are_adopted_only_when_named() {
     case.lxc(&["init", "--empty", "one", "-s", "default"]);
     case.site(SITE);
     assert_eq!(case.refusals(&[]), ["not-ours", "not-ours", "not-ours"]);
-    case.run(&["apply", "site.yaml", "--yes"])
-        .exits(1)
-        .says("--adopt profiles.base")
-        .says("nothing is written");
+    case.run(&["apply", "site.yaml", "--yes"]).exits(1).says("--adopt profiles.base").says("nothing is written");
     assert!(case.get("profiles/base")["config"]["user.lxdeploy.site"].is_null());
-    case.run(&["apply", "site.yaml", "--yes", "--adopt", "profiles.base"])
-        .exits(1);
+    case.run(&["apply", "site.yaml", "--yes", "--adopt", "profiles.base"]).exits(1);
     let plan = case.plan(&["--adopt", "all"]);
-    assert_eq!(
-        plan.actions(),
-        [
-            "projects.t-adopt: adopt",
-            "profiles.base: adopt",
-            "instances.one: adopt"
-        ]
-    );
+    assert_eq!(plan.actions(), ["projects.t-adopt: adopt", "profiles.base: adopt", "instances.one: adopt"]);
     case.apply(&["--adopt", "all"]);
     let base = case.get("profiles/base")["config"].clone();
-    assert_eq!(
-        (&base["user.theirs"], &base["limits.memory"]),
-        (&"1".into(), &"256MiB".into())
-    );
+    assert_eq!((&base["user.theirs"], &base["limits.memory"]), (&"1".into(), &"256MiB".into()));
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.destroy(&[]);
 }
@@ -170,12 +139,8 @@ fn another_sites_objects_are_refused_always() {
     case.apply(&[]);
     case.write("other.yaml", &format!("site: other-site\nproject: @NAME@\n{SITE}"));
     let refused = case.run(&["apply", "other.yaml", "--yes", "--adopt", "all"]).exits(1);
-    refused
-        .says("instances.one belongs to the site `t-foreign`")
-        .says("nothing is written");
-    case.run(&["destroy", "other.yaml", "--yes"])
-        .exits(0)
-        .says("Nothing to destroy");
+    refused.says("instances.one belongs to the site `t-foreign`").says("nothing is written");
+    case.run(&["destroy", "other.yaml", "--yes"]).exits(0).says("Nothing to destroy");
     assert_eq!(case.get("instances/one")["config"]["user.lxdeploy.site"], "t-foreign");
     case.destroy(&[]);
 }
@@ -187,10 +152,7 @@ fn a_copy_made_by_hand_is_left_alone() {
     case.apply(&[]);
     case.lxc(&["copy", "one", "copied"]);
     let stamped = case.get("instances/copied")["config"]["user.lxdeploy.site"].clone();
-    assert_eq!(
-        stamped, "t-copy",
-        "lxc copy takes the stamp along, and it does not count"
-    );
+    assert_eq!(stamped, "t-copy", "lxc copy takes the stamp along, and it does not count");
     let plan = case.plan(&[]);
     assert_eq!((plan.actions(), plan.notes()), (vec![], vec!["copy"]));
     case.apply(&[]);
@@ -242,9 +204,7 @@ fn a_record_of_a_newer_lxdeploy_is_not_touched() {
     case.apply(&[]);
     case.lxc(&["config", "set", "one", r#"user.lxdeploy.record={"v":2}"#]);
     assert_eq!(case.refusals(&[]), ["newer-record"]);
-    case.run(&["destroy", "site.yaml", "--yes"])
-        .exits(1)
-        .says("newer lxdeploy");
+    case.run(&["destroy", "site.yaml", "--yes"]).exits(1).says("newer lxdeploy");
     case.lxc(&["config", "set", "one", r#"user.lxdeploy.record={"v":1}"#]);
     case.destroy(&[]);
 }

@@ -11,18 +11,9 @@ fn every_kind_is_updated_in_place() {
     let started = |name: &str| case.get(&format!("instances/{name}"))["last_used_at"].clone();
     let before = started("api-1");
     let edits = [
-        (
-            "a test's, config: {features.images: true",
-            "changed, config: {user.note: x, features.images: true",
-        ),
-        (
-            "dir, description: of a test",
-            "dir, description: pool, config: {user.note: x}",
-        ),
-        (
-            "description: data, config: {size: 1GiB}",
-            "description: more, config: {size: 2GiB}",
-        ),
+        ("a test's, config: {features.images: true", "changed, config: {user.note: x, features.images: true"),
+        ("dir, description: of a test", "dir, description: pool, config: {user.note: x}"),
+        ("description: data, config: {size: 1GiB}", "description: more, config: {size: 2GiB}"),
         ("description: who may", "description: who else may"),
         ("destination_port: \"443, 8443\"", "destination_port: \"443\""),
         ("ipv4.nat: yes", "ipv4.nat: no, dns.domain: example"),
@@ -63,14 +54,8 @@ fn every_kind_is_updated_in_place() {
     assert_eq!(plan.change("networks.t-update")["affects"], all);
     case.apply(&[]);
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
-    assert_eq!(
-        case.get("storage-pools/t-update/volumes/custom/cache")["config"]["size"],
-        "2GiB"
-    );
-    assert_eq!(
-        case.get("instances/api-1")["expanded_config"]["limits.memory"],
-        "128MiB"
-    );
+    assert_eq!(case.get("storage-pools/t-update/volumes/custom/cache")["config"]["size"], "2GiB");
+    assert_eq!(case.get("instances/api-1")["expanded_config"]["limits.memory"], "128MiB");
     assert_eq!(case.get("instances/api-1")["config"]["user.role"], "changed");
     assert!(case.try_get("images/aliases/tests%2Fbusybox").is_none());
     assert!(case.try_get("images/aliases/tests%2Fother").is_some());
@@ -96,10 +81,7 @@ fn a_restart_only_where_lxd_needs_one() {
     let pid = || case.get("instances/one/state")["pid"].as_i64().unwrap();
     let first = pid();
     case.site(&ONE.replace("config: {}", "config: {limits.cpu: 1}"));
-    assert_eq!(
-        case.plan(&[]).leaf("instances.one", "config.limits.cpu")["effect"],
-        "live"
-    );
+    assert_eq!(case.plan(&[]).leaf("instances.one", "config.limits.cpu")["effect"], "live");
     case.apply(&[]).says_not("restart");
     assert_eq!(pid(), first);
 
@@ -107,10 +89,7 @@ fn a_restart_only_where_lxd_needs_one() {
     let nesting = ONE.replace("config: {}", "config: {security.privileged: true}");
     case.site(&nesting);
     let plan = case.plan(&[]);
-    assert_eq!(
-        plan.leaf("instances.one", "config.security.privileged")["effect"],
-        "restart"
-    );
+    assert_eq!(plan.leaf("instances.one", "config.security.privileged")["effect"], "restart");
     case.run(&["plan", "site.yaml"]).exits(0).says("needs a restart");
     case.apply(&[]).says("instances.one restarted");
     let second = pid();
@@ -123,9 +102,7 @@ fn a_restart_only_where_lxd_needs_one() {
     let plan = case.plan(&[]);
     assert_eq!(plan.actions(), ["profiles.base: update", "instances.one: update"]);
     assert_eq!(plan.change("instances.one")["reason"]["code"], "profile-changed");
-    case.apply(&[])
-        .says("instances.one restarted")
-        .says_not("instances.idle restarted");
+    case.apply(&[]).says("instances.one restarted").says_not("instances.idle restarted");
     assert_ne!(pid(), second);
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.destroy(&[]);
@@ -138,16 +115,11 @@ fn a_changed_key_does_not_replace_what_lxd_can_update_and_an_image_does() {
     case.apply(&[]);
     let uuid = || case.get("instances/one")["config"]["volatile.uuid"].clone();
     let first = uuid();
-    case.site(&ONE.replace(
-        "config: {}",
-        "config: {limits.memory: 64MiB, boot.autostart: true}, description: changed",
-    ));
+    case.site(&ONE.replace("config: {}", "config: {limits.memory: 64MiB, boot.autostart: true}, description: changed"));
     case.apply(&[]);
     assert_eq!(uuid(), first);
 
-    case.run(&["plan", "site.yaml", "--replace", "instances.one"])
-        .exits(0)
-        .says("-/+ instances.one");
+    case.run(&["plan", "site.yaml", "--replace", "instances.one"]).exits(0).says("-/+ instances.one");
     case.apply(&["--replace", "instances.one"]);
     let second = uuid();
     assert_ne!(second, first);
@@ -159,8 +131,7 @@ fn a_changed_key_does_not_replace_what_lxd_can_update_and_an_image_does() {
     let plan = case.plan(&[]);
     assert_eq!(plan.actions(), ["instances.one: replace"]);
     assert_eq!(plan.leaf("instances.one", "image")["effect"], "replace");
-    case.run(&["plan", "site.yaml"])
-        .says("forces replacement: the file names another image");
+    case.run(&["plan", "site.yaml"]).says("forces replacement: the file names another image");
     case.apply(&[]);
     assert_ne!(uuid(), second);
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
@@ -212,10 +183,7 @@ fn a_rename_stops_and_keeps_what_is_inside() {
 #[test]
 fn an_images_files_change() {
     let case = Case::new("refile");
-    case.site(&ONE.replace(
-        "source: {file: busybox.tar.xz}",
-        "source: {file: busybox.tar.xz}, aliases: [base]",
-    ));
+    case.site(&ONE.replace("source: {file: busybox.tar.xz}", "source: {file: busybox.tar.xz}, aliases: [base]"));
     case.apply(&[]);
     let old = case.get("images/aliases/base")["target"].clone();
     case.repack("touch x/rootfs/root/second");
@@ -225,16 +193,10 @@ fn an_images_files_change() {
     case.apply(&[]);
     assert_ne!(case.get("images/aliases/base")["target"], old);
     let plan = case.plan(&[]);
-    assert_eq!(
-        (plan.actions(), plan.notes()),
-        (vec![], vec!["alias-moved", "alias-moved"])
-    );
+    assert_eq!((plan.actions(), plan.notes()), (vec![], vec!["alias-moved", "alias-moved"]));
     case.site(
-        &ONE.replace(
-            "source: {file: busybox.tar.xz}",
-            "source: {file: busybox.tar.xz}, aliases: [base]",
-        )
-        .replace("one: {image", "one: {follow_image: true, image"),
+        &ONE.replace("source: {file: busybox.tar.xz}", "source: {file: busybox.tar.xz}, aliases: [base]")
+            .replace("one: {image", "one: {follow_image: true, image"),
     );
     assert_eq!(case.plan(&[]).actions(), ["instances.one: replace"]);
     case.apply(&[]);

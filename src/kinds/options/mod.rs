@@ -80,14 +80,7 @@ const AT_START: &[&str] = &[
 ];
 
 /// Keys whose values are sizes.
-const SIZES: &[&str] = &[
-    "size",
-    "size.state",
-    "limits.memory",
-    "limits.disk",
-    "volume.size",
-    "volatile.size",
-];
+const SIZES: &[&str] = &["size", "size.state", "limits.memory", "limits.disk", "volume.size", "volatile.size"];
 
 /// True if a change of the key waits for the instance to start again.
 pub fn needs_restart(entity: &Entity<'_>, key: &str) -> bool {
@@ -157,20 +150,15 @@ fn value_error(kind: Type, key: &str, text: &str) -> Option<(String, String)> {
     let is_size = SIZES.contains(&key);
     match kind {
         _ if text.is_empty() => None,
-        Type::Bool if value::as_bool(text).is_none() => Some((
-            format!("`{key}` is true or false, and this is `{text}`"),
-            "write true or false".into(),
-        )),
-        Type::Integer if text.parse::<i64>().is_err() => Some((
-            format!("`{key}` is a whole number, and this is `{text}`"),
-            "write a whole number".into(),
-        )),
-        _ if is_size && !text.ends_with('%') => units::parse_size(text).err().map(|reason| {
-            (
-                format!("`{key}`: {reason}"),
-                "sizes are such as 512MiB, 10GiB or 20GB".into(),
-            )
-        }),
+        Type::Bool if value::as_bool(text).is_none() => {
+            Some((format!("`{key}` is true or false, and this is `{text}`"), "write true or false".into()))
+        }
+        Type::Integer if text.parse::<i64>().is_err() => {
+            Some((format!("`{key}` is a whole number, and this is `{text}`"), "write a whole number".into()))
+        }
+        _ if is_size && !text.ends_with('%') => units::parse_size(text)
+            .err()
+            .map(|reason| (format!("`{key}`: {reason}"), "sizes are such as 512MiB, 10GiB or 20GB".into())),
         _ => None,
     }
 }
@@ -194,12 +182,7 @@ pub fn lookup(entity: &Entity<'_>, key: &str) -> Option<Type> {
 }
 
 fn near(entity: &Entity<'_>, key: &str) -> Option<&'static str> {
-    nearest(
-        key,
-        tables_of(entity)
-            .iter()
-            .flat_map(|table| index(table).exact.keys().copied()),
-    )
+    nearest(key, tables_of(entity).iter().flat_map(|table| index(table).exact.keys().copied()))
 }
 
 static DEVICES: &[(&str, tables::Table)] = &[
@@ -228,11 +211,7 @@ static NETWORKS: &[(&str, tables::Table)] = &[
 /// The tables that may hold a key: of a device or network of unknown type those of all types.
 fn tables_of(entity: &Entity<'_>) -> Vec<tables::Table> {
     let of = |tables: &[(&str, tables::Table)], wanted: Option<&str>| {
-        tables
-            .iter()
-            .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name))
-            .map(|(_, table)| *table)
-            .collect()
+        tables.iter().filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name)).map(|(_, table)| *table).collect()
     };
     match entity {
         Entity::Instance => vec![tables::INSTANCE],
@@ -255,35 +234,20 @@ struct Index {
 fn index(table: &tables::Table) -> &'static Index {
     static INDEXES: OnceLock<HashMap<usize, Index>> = OnceLock::new();
     let indexes = INDEXES.get_or_init(|| {
-        let all = [
-            tables::INSTANCE,
-            tables::STORAGE_POOL,
-            tables::STORAGE_VOLUME,
-            tables::PROJECT,
-            tables::NETWORK_ACL,
-        ];
-        let all = all
-            .into_iter()
-            .chain(DEVICES.iter().chain(NETWORKS).map(|(_, table)| *table));
+        let all =
+            [tables::INSTANCE, tables::STORAGE_POOL, tables::STORAGE_VOLUME, tables::PROJECT, tables::NETWORK_ACL];
+        let all = all.into_iter().chain(DEVICES.iter().chain(NETWORKS).map(|(_, table)| *table));
         all.map(|table| (table.as_ptr() as usize, build(table))).collect()
     });
     static EMPTY: OnceLock<Index> = OnceLock::new();
-    indexes
-        .get(&(table.as_ptr() as usize))
-        .unwrap_or_else(|| EMPTY.get_or_init(|| build(&[])))
+    indexes.get(&(table.as_ptr() as usize)).unwrap_or_else(|| EMPTY.get_or_init(|| build(&[])))
 }
 
 fn build(table: tables::Table) -> Index {
-    let keys = || {
-        table
-            .iter()
-            .flat_map(|(kind, keys)| keys.split_whitespace().map(|key| (key, *kind)))
-    };
+    let keys = || table.iter().flat_map(|(kind, keys)| keys.split_whitespace().map(|key| (key, *kind)));
     Index {
         exact: keys().filter(|(key, _)| !key.contains('*')).collect(),
-        patterns: keys()
-            .filter_map(|(key, kind)| Some((key.split_once('*')?.0, kind)))
-            .collect(),
+        patterns: keys().filter_map(|(key, kind)| Some((key.split_once('*')?.0, kind))).collect(),
     }
 }
 

@@ -90,10 +90,7 @@ pub static DEVICE_GPU: Table = &[
 ];
 
 /// Devices of type `infiniband`.
-pub static DEVICE_INFINIBAND: Table = &[
-    (Type::Integer, "mtu"),
-    (Type::Text, "hwaddr name nictype parent type user.*"),
-];
+pub static DEVICE_INFINIBAND: Table = &[(Type::Integer, "mtu"), (Type::Text, "hwaddr name nictype parent type user.*")];
 
 /// Devices of type `pci`.
 pub static DEVICE_PCI: Table = &[(Type::Text, "address type user.*")];
@@ -109,18 +106,12 @@ pub static DEVICE_PROXY: Table = &[
 pub static DEVICE_TPM: Table = &[(Type::Text, "path pathrm type user.*")];
 
 /// Devices of type `unix-block`.
-pub static DEVICE_UNIX_BLOCK: Table = &[
-    (Type::Bool, "required"),
-    (Type::Integer, "gid major minor mode uid"),
-    (Type::Text, "path source type user.*"),
-];
+pub static DEVICE_UNIX_BLOCK: Table =
+    &[(Type::Bool, "required"), (Type::Integer, "gid major minor mode uid"), (Type::Text, "path source type user.*")];
 
 /// Devices of type `unix-char`.
-pub static DEVICE_UNIX_CHAR: Table = &[
-    (Type::Bool, "required"),
-    (Type::Integer, "gid major minor mode uid"),
-    (Type::Text, "path source type user.*"),
-];
+pub static DEVICE_UNIX_CHAR: Table =
+    &[(Type::Bool, "required"), (Type::Integer, "gid major minor mode uid"), (Type::Text, "path source type user.*")];
 
 /// Devices of type `unix-hotplug`.
 pub static DEVICE_UNIX_HOTPLUG: Table = &[
@@ -146,10 +137,7 @@ pub static NETWORK_BRIDGE: Table = &[
         "ipv4.dhcp ipv4.firewall ipv4.nat ipv4.routing ipv6.dhcp ipv6.dhcp.stateful ipv6.firewall ipv6.nat \
          ipv6.routing security.acls.default.egress.logged security.acls.default.ingress.logged",
     ),
-    (
-        Type::Integer,
-        "bgp.peers.*.asn bgp.peers.*.holdtime bridge.mtu tunnel.*.id tunnel.*.port",
-    ),
+    (Type::Integer, "bgp.peers.*.asn bgp.peers.*.holdtime bridge.mtu tunnel.*.id tunnel.*.port"),
     (
         Type::Text,
         "bgp.ipv4.nexthop bgp.ipv6.nexthop bgp.peers.* bgp.peers.*.address bgp.peers.*.password bridge.driver \
@@ -182,17 +170,12 @@ pub static NETWORK_OVN: Table = &[
 ];
 
 /// Networks of type `macvlan`.
-pub static NETWORK_MACVLAN: Table = &[
-    (Type::Bool, "gvrp"),
-    (Type::Integer, "mtu vlan"),
-    (Type::Text, "bgp.peers.* dns.nameservers parent user.*"),
-];
+pub static NETWORK_MACVLAN: Table =
+    &[(Type::Bool, "gvrp"), (Type::Integer, "mtu vlan"), (Type::Text, "bgp.peers.* dns.nameservers parent user.*")];
 
 /// Networks of type `sriov`.
-pub static NETWORK_SRIOV: Table = &[
-    (Type::Integer, "mtu vlan"),
-    (Type::Text, "bgp.peers.* dns.nameservers parent user.*"),
-];
+pub static NETWORK_SRIOV: Table =
+    &[(Type::Integer, "mtu vlan"), (Type::Text, "bgp.peers.* dns.nameservers parent user.*")];
 
 /// Networks of type `physical`.
 pub static NETWORK_PHYSICAL: Table = &[
