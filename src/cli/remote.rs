@@ -135,6 +135,9 @@ async fn add(args: &AddArgs) -> Result<(), Error> {
         },
         Some(&found.certificate),
     )?;
+    if greeting.is_trusted && token.is_some() {
+        println!("The token was not needed; until it is revoked, whoever has it can still use it.");
+    }
     let how = if greeting.is_trusted {
         "knew this client already"
     } else {
@@ -144,6 +147,7 @@ async fn add(args: &AddArgs) -> Result<(), Error> {
         "remote {}: {} ({} {}) {how}",
         args.name, found.url, server.kind, server.version
     );
+    hides(&args.name);
     if server.is_restricted && args.project.is_none() {
         println!("The server shows this client some projects only; --project names the one that sites go to.");
     }
@@ -201,7 +205,19 @@ fn add_socket(args: &AddArgs, path: &std::path::Path, known: Option<&Remote>) ->
         None,
     )?;
     println!("remote {}: {url}", args.name);
+    hides(&args.name);
     Ok(())
+}
+
+/// Says so where lxc has a remote of this name.
+fn hides(name: &str) {
+    if let Some(other) = remotes::of_others().into_iter().find(|remote| remote.name == name) {
+        println!(
+            "{} has a remote {name} too ({}); lxdeploy takes its own.",
+            other.source.display(),
+            other.url
+        );
+    }
 }
 
 /// The server, with a certificate that is agreed to.
@@ -240,14 +256,17 @@ async fn found(args: &AddArgs, urls: &[String], token: Option<&Token>, known: Op
     let found = enrol::find(urls, expected).await?;
     if expected.is_none() && !args.accept_certificate {
         let failed = |error: io::Error| Error::Config(format!("the answer cannot be read: {error}"));
-        if !report::trusts(
+        let is_right = report::trusts(
             &found.url,
             &found.fingerprint,
             &mut io::stdin().lock(),
             &mut io::stderr(),
-        )
-        .map_err(failed)?
-        {
+        );
+        if !io::stdin().is_terminal() {
+            // Nobody pressed Enter.
+            eprintln!();
+        }
+        if !is_right.map_err(failed)? {
             return Err(Error::Config(
                 "declined; nothing was written. Where nobody can be asked, --fingerprint SHA256 says which certificate is right".into(),
             ));

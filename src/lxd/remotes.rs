@@ -106,12 +106,15 @@ pub fn own_identity() -> (PathBuf, PathBuf) {
 /// Every remote, ours before lxc's; of one name the first counts.
 pub fn all() -> Vec<Remote> {
     let mut remotes = own(&own_directory());
-    for directory in lxc_directories() {
-        remotes.extend(of_lxc(&directory));
-    }
+    remotes.extend(of_others());
     let mut names = std::collections::HashSet::new();
     remotes.retain(|remote| names.insert(remote.name.clone()));
     remotes
+}
+
+/// lxc's and incus' remotes.
+pub fn of_others() -> Vec<Remote> {
+    lxc_directories().iter().flat_map(|directory| of_lxc(directory)).collect()
 }
 
 /// Our own remotes in a directory.
@@ -187,6 +190,9 @@ pub fn remove(name: &str) -> Result<OwnRemote, Error> {
 }
 
 fn why_not_removed<'a>(name: &str, own: impl Iterator<Item = &'a String>) -> String {
+    if name == "local" {
+        return "`local` is the server of this machine, and built in".into();
+    }
     if let Some(remote) = all().into_iter().find(|remote| remote.name == name) {
         let program = if remote.source.parent().is_some_and(|parent| parent.ends_with("incus")) { "incus" } else { "lxc" };
         return format!(
@@ -194,7 +200,7 @@ fn why_not_removed<'a>(name: &str, own: impl Iterator<Item = &'a String>) -> Str
             remote.source.display()
         );
     }
-    if name == "local" || built_in().any(|(known, _)| known == name) {
+    if built_in().any(|(known, _)| known == name) {
         return format!("`{name}` is built in");
     }
     let own: Vec<&str> = own.map(String::as_str).collect();
@@ -350,5 +356,35 @@ mod tests {
         assert_eq!((remotes[0].name.as_str(), remotes[0].project.as_deref()), ("dc", Some("acme")));
         assert_eq!(remotes[0].identity.1, directory.path().join("client.key"));
         assert!(remotes[1].is_public && remotes[1].protocol == "simplestreams");
+    }
+
+    #[test]
+    fn names_of_remotes() {
+        for name in ["lab", "data-centre_2", "a.b", "Größe"] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        for name in ["", "local", "a/b", "a:b", "a b", "a\n", "-a", "/", "a\0"] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn our_own_file_is_written_and_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let remote = |url: &str, project: Option<&str>| OwnRemote { url: url.into(), project: project.map(str::to_owned) };
+        let remotes = [("dc", remote("https://a:8443", Some("acme"))), ("yes", remote("unix:/run/x", None))];
+        let file = OwnRemotes { remotes: remotes.into_iter().map(|(name, remote)| (name.to_owned(), remote)).collect() };
+        save(directory.path(), &file).unwrap();
+        assert_eq!(own_file(directory.path()).unwrap(), file);
+        let listed = own(directory.path());
+        assert_eq!((listed[0].name.as_str(), listed[0].project.as_deref()), ("dc", Some("acme")));
+        assert_eq!(listed[0].certificate, directory.path().join("servercerts/dc.crt"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_taken_for_empty() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("remotes.yaml"), "remotes: [").unwrap();
+        assert!(own_file(directory.path()).unwrap_err().to_string().contains("remotes.yaml"));
     }
 }
