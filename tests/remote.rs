@@ -176,14 +176,17 @@ impl Home {
         self.lxdeploy(words, &[], "")
     }
 
+    /// `remote add lab`.
+    fn add(&self, words: &[&str], variables: &[(&str, &str)], input: &str) -> Answer {
+        let words = [&["remote", "add", "lab"], words].concat();
+        self.lxdeploy(&words, variables, input)
+    }
+
     /// Plans a site of one profile.
     fn plan(&self, remote: &str) -> Answer {
         let site = self.path("site.yaml");
-        fs::write(
-            &site,
-            "site: enrolled\nprofiles:\n  enrolled-base: {config: {limits.cpu: 1}}\n",
-        )
-        .unwrap();
+        let content = "site: enrolled\nprofiles:\n  enrolled-base: {config: {limits.cpu: 1}}\n";
+        fs::write(&site, content).unwrap();
         self.run(&["plan", site.to_str().unwrap(), "--remote", remote])
     }
 }
@@ -233,37 +236,24 @@ fn a_token_enrols_without_a_question_and_a_plan_goes_over_https() {
 
     // Again: known already, and another token stays unused.
     let second = bed.token("not-needed");
-    let again = home.run(&["remote", "add", "lab", &second]).done();
-    assert!(
-        again.stdout.contains("knew this client already") && again.stdout.contains("not needed"),
-        "{}",
-        again.stdout
-    );
+    let again = home.add(&[&second], &[], "").done();
+    assert!(again.stdout.contains("knew this client already"), "{}", again.stdout);
+    assert!(again.stdout.contains("not needed"), "{}", again.stdout);
 
     // A spent token is of no use to anybody else.
-    Home::new().run(&["remote", "add", "lab", &token]).refused(&[
-        "does not take the token",
-        "works once",
-        "lxc config trust add",
-    ]);
+    let spent = Home::new().add(&[&token], &[], "");
+    spent.refused(&["does not take the token", "works once", "lxc config trust add"]);
 }
 
 #[test]
 fn a_token_may_come_from_the_environment_with_a_url() {
     let (bed, home) = (bed(), Home::new());
     let token = bed.token("by-environment");
-    home.lxdeploy(
-        &["remote", "add", "lab", &bed.address, "--project", "acme"],
-        &[("LXDEPLOY_TRUST_TOKEN", &token)],
-        "",
-    )
-    .done();
+    let variables = [("LXDEPLOY_TRUST_TOKEN", token.as_str())];
+    home.add(&[&bed.address, "--project", "acme"], &variables, "").done();
     assert!(bed.clients().contains(&"by-environment".to_owned()));
-    assert!(
-        fs::read_to_string(home.own("remotes.yaml"))
-            .unwrap()
-            .contains("project: acme")
-    );
+    let written = fs::read_to_string(home.own("remotes.yaml")).unwrap();
+    assert!(written.contains("project: acme"), "{written}");
 }
 
 #[test]
@@ -275,7 +265,7 @@ fn a_token_of_another_server_sends_nothing() {
     let other = "ab".repeat(32);
     content["fingerprint"] = other.as_str().into();
     let forged = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, content.to_string());
-    home.run(&["remote", "add", "lab", &forged])
+    home.add(&[&forged], &[], "")
         .refused(&[&bed.fingerprint(), &other, "Nothing was sent"]);
     assert!(!home.path("config").exists());
 }
@@ -284,7 +274,7 @@ fn a_token_of_another_server_sends_nothing() {
 fn a_url_and_a_trust_password_after_a_yes() {
     let (bed, home) = (bed(), Home::new());
     // From stdin: the answer, then the password.
-    let wrong = home.lxdeploy(&["remote", "add", "lab", &bed.url()], &[], "yes\nwrong-password\n");
+    let wrong = home.add(&[&bed.url()], &[], "yes\nwrong-password\n");
     let wrong = wrong.refused(&[
         &bed.fingerprint(),
         "does not take the trust password",
@@ -292,48 +282,28 @@ fn a_url_and_a_trust_password_after_a_yes() {
     ]);
     assert!(!wrong.stderr.contains("wrong-password"));
     assert!(!home.own("remotes.yaml").exists());
-    home.lxdeploy(&["remote", "add", "lab", &bed.url()], &[], "")
-        .refused(&["declined"]);
-    home.lxdeploy(&["remote", "add", "lab", &bed.url()], &[], "y\n")
+    home.add(&[&bed.url()], &[], "").refused(&["declined"]);
+    home.add(&[&bed.url()], &[], "y\n")
         .refused(&["no trust password", "LXDEPLOY_TRUST_PASSWORD"]);
-    home.lxdeploy(
-        &["remote", "add", "lab", &bed.url()],
-        &[],
-        &format!("yes\n{PASSWORD}\n"),
-    )
-    .done();
+    home.add(&[&bed.url()], &[], &format!("yes\n{PASSWORD}\n")).done();
     home.plan("lab").done();
 
     // From the environment; the fingerprint itself is a yes.
     let home = Home::new();
     let password = [("LXDEPLOY_TRUST_PASSWORD", PASSWORD)];
-    home.lxdeploy(
-        &["remote", "add", "lab", &bed.url()],
-        &password,
-        &format!("{}\n", bed.fingerprint()),
-    )
-    .done();
+    home.add(&[&bed.url()], &password, &format!("{}\n", bed.fingerprint()))
+        .done();
     home.plan("lab").done();
 
     // Nobody asked.
     let home = Home::new();
-    home.lxdeploy(
-        &["remote", "add", "lab", &bed.url(), "--fingerprint", &bed.fingerprint()],
-        &password,
-        "",
-    )
-    .done();
-    let accepts = [password[0], ("LXDEPLOY_ACCEPT_CERTIFICATE", "1")];
-    Home::new()
-        .lxdeploy(&["remote", "add", "lab", &bed.url()], &accepts, "")
+    home.add(&[&bed.url(), "--fingerprint", &bed.fingerprint()], &password, "")
         .done();
+    let accepts = [password[0], ("LXDEPLOY_ACCEPT_CERTIFICATE", "1")];
+    Home::new().add(&[&bed.url()], &accepts, "").done();
     let other = "cd".repeat(32);
     let home = Home::new();
-    let answer = home.lxdeploy(
-        &["remote", "add", "lab", &bed.url(), "--fingerprint", &other],
-        &password,
-        "",
-    );
+    let answer = home.add(&[&bed.url(), "--fingerprint", &other], &password, "");
     answer.refused(&[&other, &bed.fingerprint()]);
 }
 
@@ -348,11 +318,7 @@ fn a_declined_fingerprint_writes_nothing() {
         "Yes please\n",
         &format!("{}\n", "ab".repeat(32)),
     ] {
-        let said = home.lxdeploy(
-            &["remote", "add", "lab", &bed.url()],
-            &[("LXDEPLOY_TRUST_PASSWORD", PASSWORD)],
-            answer,
-        );
+        let said = home.add(&[&bed.url()], &[("LXDEPLOY_TRUST_PASSWORD", PASSWORD)], answer);
         said.refused(&[&bed.fingerprint(), "declined; nothing was written"]);
         assert!(!home.path("config").exists(), "{answer:?}");
     }
@@ -361,7 +327,7 @@ fn a_declined_fingerprint_writes_nothing() {
 #[test]
 fn a_client_that_the_server_does_not_know_is_told_so() {
     let (bed, home) = (bed(), Home::new());
-    home.run(&["remote", "add", "lab", &bed.token("forgotten")]).done();
+    home.add(&[&bed.token("forgotten")], &[], "").done();
     let stranger = another_certificate();
     fs::write(home.own("client.crt"), stranger.cert.pem()).unwrap();
     fs::write(home.own("client.key"), stranger.signing_key.serialize_pem()).unwrap();
@@ -372,7 +338,7 @@ fn a_client_that_the_server_does_not_know_is_told_so() {
 #[test]
 fn a_changed_server_certificate_is_refused_with_the_reasons() {
     let (bed, home) = (bed(), Home::new());
-    home.run(&["remote", "add", "lab", &bed.token("pinned")]).done();
+    home.add(&[&bed.token("pinned")], &[], "").done();
     fs::write(home.own("servercerts/lab.crt"), another_certificate().cert.pem()).unwrap();
     let before = everything(&home.path("config"));
     let fingerprint = bed.fingerprint();
@@ -389,16 +355,13 @@ fn a_changed_server_certificate_is_refused_with_the_reasons() {
         ("LXDEPLOY_TRUST_PASSWORD", PASSWORD),
         ("LXDEPLOY_ACCEPT_CERTIFICATE", "yes"),
     ];
-    home.lxdeploy(&["remote", "add", "lab", &bed.url()], &password, "yes\n")
-        .refused(&reasons);
-    home.run(&["remote", "add", "lab", &bed.token("pinned-2")])
-        .refused(&reasons);
+    home.add(&[&bed.url()], &password, "yes\n").refused(&reasons);
+    home.add(&[&bed.token("pinned-2")], &[], "").refused(&reasons);
     assert_eq!(everything(&home.path("config")), before);
 
     // The remedy works.
     home.run(&["remote", "remove", "lab"]).done();
-    home.lxdeploy(&["remote", "add", "lab", &bed.url()], &[], "yes\n")
-        .done();
+    home.add(&[&bed.url()], &[], "yes\n").done();
     home.plan("lab").done();
 }
 
@@ -442,7 +405,7 @@ fn a_remote_of_lxcs_is_used_and_never_written() {
 #[test]
 fn what_is_written_is_for_its_owner() {
     let (bed, home) = (bed(), Home::new());
-    home.run(&["remote", "add", "lab", &bed.token("modes")]).done();
+    home.add(&[&bed.token("modes")], &[], "").done();
     assert_eq!(mode(&home.path("config")), 0o700);
     assert_eq!(mode(&home.own("")), 0o700);
     assert_eq!(mode(&home.own("client.key")), 0o600);
@@ -473,8 +436,7 @@ fn what_is_written_is_for_its_owner() {
 #[test]
 fn listed_and_removed() {
     let (bed, home) = (bed(), Home::new());
-    home.run(&["remote", "add", "lab", &bed.token("listed"), "--project", "acme"])
-        .done();
+    home.add(&[&bed.token("listed"), "--project", "acme"], &[], "").done();
     home.run(&[
         "remote",
         "add",
@@ -483,7 +445,7 @@ fn listed_and_removed() {
     ])
     .done();
     home.plan("socket").done();
-    home.run(&["remote", "add", "lab", "https://10.255.255.1"])
+    home.add(&["https://10.255.255.1"], &[], "")
         .refused(&["there is a remote `lab` already", "remote remove lab"]);
     home.run(&["remote", "add", "local", &bed.url()]).refused(&["`local`"]);
     home.run(&["remote", "add", "a/b", &bed.url()])

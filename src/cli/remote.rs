@@ -136,7 +136,9 @@ async fn add(args: &AddArgs) -> Result<(), Error> {
         Some(&found.certificate),
     )?;
     if greeting.is_trusted && token.is_some() {
-        println!("The token was not needed; until it is revoked, whoever has it can still use it.");
+        println!(
+            "The token was not needed. If nobody has used it yet, whoever has it still can: `lxc config trust revoke-token` ends that."
+        );
     }
     let how = if greeting.is_trusted {
         "knew this client already"

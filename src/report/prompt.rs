@@ -36,17 +36,39 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (answer, is_yes) in [("yes\n", true), (" yes \n", true), ("y\n", false), ("YES\n", false), ("", false)] {
-            assert_eq!(confirm("Sure?", &mut answer.as_bytes(), &mut Vec::new()).unwrap(), is_yes, "{answer:?}");
+        for (answer, is_yes) in [
+            ("yes\n", true),
+            (" yes \n", true),
+            ("y\n", false),
+            ("YES\n", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                confirm("Sure?", &mut answer.as_bytes(), &mut Vec::new()).unwrap(),
+                is_yes,
+                "{answer:?}"
+            );
         }
     }
 
     #[test]
     fn a_fingerprint_is_agreed_to_by_yes_or_by_itself() {
-        let cases = [("y\n", true), ("yes\n", true), ("AB:cd\n", true), ("abce\n", false), ("n\n", false), ("", false), ("\n", false)];
+        let cases = [
+            ("y\n", true),
+            ("yes\n", true),
+            ("AB:cd\n", true),
+            ("abce\n", false),
+            ("n\n", false),
+            ("", false),
+            ("\n", false),
+        ];
         for (answer, is_yes) in cases {
             let mut output = Vec::new();
-            assert_eq!(trusts("https://a:8443", "abcd", &mut answer.as_bytes(), &mut output).unwrap(), is_yes, "{answer:?}");
+            assert_eq!(
+                trusts("https://a:8443", "abcd", &mut answer.as_bytes(), &mut output).unwrap(),
+                is_yes,
+                "{answer:?}"
+            );
             assert!(String::from_utf8(output).unwrap().contains("abcd"));
         }
     }
