@@ -27,15 +27,8 @@ fn bed() -> &'static Bed {
         let directory = std::env::var_os("LXDEPLOY_TEST_DIR").filter(|value| !value.is_empty());
         let directory =
             PathBuf::from(directory.expect("LXDEPLOY_TEST_DIR is to be the LXD_DIR of a private daemon that runs"));
-        assert!(
-            directory.join("unix.socket").exists(),
-            "no daemon runs in {}",
-            directory.display()
-        );
-        let mut bed = Bed {
-            directory,
-            address: String::new(),
-        };
+        assert!(directory.join("unix.socket").exists(), "no daemon runs in {}", directory.display());
+        let mut bed = Bed { directory, address: String::new() };
         bed.address = bed.lxc(&["config", "get", "core.https_address"]);
         if bed.address.is_empty() {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -59,11 +52,7 @@ impl Bed {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "lxc {words:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "lxc {words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -73,9 +62,7 @@ impl Bed {
 
     fn fingerprint(&self) -> String {
         let info = self.lxc(&["info"]);
-        let line = info
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("certificate_fingerprint: "));
+        let line = info.lines().find_map(|line| line.trim().strip_prefix("certificate_fingerprint: "));
         line.expect("lxc info has a fingerprint").to_owned()
     }
 
@@ -88,11 +75,7 @@ impl Bed {
     fn clients(&self) -> Vec<String> {
         let text = self.lxc(&["query", "/1.0/certificates?recursion=1"]);
         let list: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let names = list
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|row| row["name"].as_str().unwrap().to_owned());
+        let names = list.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned());
         names.collect()
     }
 }
@@ -136,9 +119,7 @@ impl Answer {
 
 impl Home {
     fn new() -> Home {
-        Home {
-            directory: tempfile::tempdir().unwrap(),
-        }
+        Home { directory: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self, part: &str) -> PathBuf {
@@ -162,10 +143,7 @@ impl Home {
     fn lxdeploy(&self, words: &[&str], variables: &[(&str, &str)], input: &str) -> Answer {
         let mut command = self.command(env!("CARGO_BIN_EXE_lxdeploy"));
         command.args(words).envs(variables.iter().copied());
-        let command = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         // What does not ask may end before it has read.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
@@ -201,11 +179,7 @@ fn everything(directory: &Path) -> Vec<(PathBuf, Vec<u8>, u32, std::time::System
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let meta = fs::metadata(&path).unwrap();
-        let content = if meta.is_dir() {
-            vec![]
-        } else {
-            fs::read(&path).unwrap()
-        };
+        let content = if meta.is_dir() { vec![] } else { fs::read(&path).unwrap() };
         if meta.is_dir() {
             found.extend(everything(&path));
         }
@@ -226,10 +200,7 @@ fn a_token_enrols_without_a_question_and_a_plan_goes_over_https() {
     let answer = home.lxdeploy(&["-vvv", "remote", "add", "lab", &token], &[], "").done();
     assert!(answer.stdout.contains("knows this client now"), "{}", answer.stdout);
     assert!(!answer.stderr.contains("fingerprint"), "no question: {}", answer.stderr);
-    assert!(
-        !format!("{}{}", answer.stdout, answer.stderr).contains(&token),
-        "the token is a secret"
-    );
+    assert!(!format!("{}{}", answer.stdout, answer.stderr).contains(&token), "the token is a secret");
     assert!(bed.clients().contains(&"by-token".to_owned()));
     let plan = home.plan("lab").done();
     assert!(plan.stdout.contains("enrolled-base"), "{}", plan.stdout);
@@ -265,8 +236,7 @@ fn a_token_of_another_server_sends_nothing() {
     let other = "ab".repeat(32);
     content["fingerprint"] = other.as_str().into();
     let forged = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, content.to_string());
-    home.add(&[&forged], &[], "")
-        .refused(&[&bed.fingerprint(), &other, "Nothing was sent"]);
+    home.add(&[&forged], &[], "").refused(&[&bed.fingerprint(), &other, "Nothing was sent"]);
     assert!(!home.path("config").exists());
 }
 
@@ -275,30 +245,23 @@ fn a_url_and_a_trust_password_after_a_yes() {
     let (bed, home) = (bed(), Home::new());
     // From stdin: the answer, then the password.
     let wrong = home.add(&[&bed.url()], &[], "yes\nwrong-password\n");
-    let wrong = wrong.refused(&[
-        &bed.fingerprint(),
-        "does not take the trust password",
-        "lxc config trust add",
-    ]);
+    let wrong = wrong.refused(&[&bed.fingerprint(), "does not take the trust password", "lxc config trust add"]);
     assert!(!wrong.stderr.contains("wrong-password"));
     assert!(!home.own("remotes.yaml").exists());
     home.add(&[&bed.url()], &[], "").refused(&["declined"]);
-    home.add(&[&bed.url()], &[], "y\n")
-        .refused(&["no trust password", "LXDEPLOY_TRUST_PASSWORD"]);
+    home.add(&[&bed.url()], &[], "y\n").refused(&["no trust password", "LXDEPLOY_TRUST_PASSWORD"]);
     home.add(&[&bed.url()], &[], &format!("yes\n{PASSWORD}\n")).done();
     home.plan("lab").done();
 
     // From the environment; the fingerprint itself is a yes.
     let home = Home::new();
     let password = [("LXDEPLOY_TRUST_PASSWORD", PASSWORD)];
-    home.add(&[&bed.url()], &password, &format!("{}\n", bed.fingerprint()))
-        .done();
+    home.add(&[&bed.url()], &password, &format!("{}\n", bed.fingerprint())).done();
     home.plan("lab").done();
 
     // Nobody asked.
     let home = Home::new();
-    home.add(&[&bed.url(), "--fingerprint", &bed.fingerprint()], &password, "")
-        .done();
+    home.add(&[&bed.url(), "--fingerprint", &bed.fingerprint()], &password, "").done();
     let accepts = [password[0], ("LXDEPLOY_ACCEPT_CERTIFICATE", "1")];
     Home::new().add(&[&bed.url()], &accepts, "").done();
     let other = "cd".repeat(32);
@@ -310,14 +273,7 @@ fn a_url_and_a_trust_password_after_a_yes() {
 #[test]
 fn a_declined_fingerprint_writes_nothing() {
     let (bed, home) = (bed(), Home::new());
-    for answer in [
-        "",
-        "no\n",
-        "n\n",
-        "\n",
-        "Yes please\n",
-        &format!("{}\n", "ab".repeat(32)),
-    ] {
+    for answer in ["", "no\n", "n\n", "\n", "Yes please\n", &format!("{}\n", "ab".repeat(32))] {
         let said = home.add(&[&bed.url()], &[("LXDEPLOY_TRUST_PASSWORD", PASSWORD)], answer);
         said.refused(&[&bed.fingerprint(), "declined; nothing was written"]);
         assert!(!home.path("config").exists(), "{answer:?}");
@@ -331,8 +287,7 @@ fn a_client_that_the_server_does_not_know_is_told_so() {
     let stranger = another_certificate();
     fs::write(home.own("client.crt"), stranger.cert.pem()).unwrap();
     fs::write(home.own("client.key"), stranger.signing_key.serialize_pem()).unwrap();
-    home.plan("lab")
-        .refused(&["lab does not trust this client's certificate", "lxc config trust add"]);
+    home.plan("lab").refused(&["lab does not trust this client's certificate", "lxc config trust add"]);
 }
 
 #[test]
@@ -351,10 +306,7 @@ fn a_changed_server_certificate_is_refused_with_the_reasons() {
         "lxdeploy remote remove",
     ];
     home.plan("lab").refused(&reasons);
-    let password = [
-        ("LXDEPLOY_TRUST_PASSWORD", PASSWORD),
-        ("LXDEPLOY_ACCEPT_CERTIFICATE", "yes"),
-    ];
+    let password = [("LXDEPLOY_TRUST_PASSWORD", PASSWORD), ("LXDEPLOY_ACCEPT_CERTIFICATE", "yes")];
     home.add(&[&bed.url()], &password, "yes\n").refused(&reasons);
     home.add(&[&bed.token("pinned-2")], &[], "").refused(&reasons);
     assert_eq!(everything(&home.path("config")), before);
@@ -370,34 +322,20 @@ fn a_remote_of_lxcs_is_used_and_never_written() {
     let (bed, home) = (bed(), Home::new());
     let directory = home.path("lxc");
     let token = bed.token("of-lxc");
-    let added = home
-        .command("lxc")
-        .env("LXD_CONF", &directory)
-        .args(["remote", "add", "dc", &token])
-        .output()
-        .unwrap();
+    let added = home.command("lxc").env("LXD_CONF", &directory).args(["remote", "add", "dc", &token]).output().unwrap();
     assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
     let before = everything(&directory);
     let conf = [("LXD_CONF", directory.to_str().unwrap())];
 
     home.plan("dc").refused(&["there is no remote `dc`"]);
     let site = home.path("site.yaml");
-    let plan = home
-        .lxdeploy(&["plan", site.to_str().unwrap(), "--remote", "dc"], &conf, "")
-        .done();
+    let plan = home.lxdeploy(&["plan", site.to_str().unwrap(), "--remote", "dc"], &conf, "").done();
     assert!(plan.stdout.contains("enrolled-base"), "{}", plan.stdout);
     let removed = home.lxdeploy(&["remote", "remove", "dc"], &conf, "");
     removed.refused(&["lxc's own", "lxc remote remove dc", "config.yml"]);
     let list = home.lxdeploy(&["remote", "list"], &conf, "").done();
-    let line = list
-        .stdout
-        .lines()
-        .find(|line| line.starts_with("dc "))
-        .expect("dc is listed");
-    assert!(
-        line.contains(&bed.url()) && line.ends_with(directory.to_str().unwrap()),
-        "{line}"
-    );
+    let line = list.stdout.lines().find(|line| line.starts_with("dc ")).expect("dc is listed");
+    assert!(line.contains(&bed.url()) && line.ends_with(directory.to_str().unwrap()), "{line}");
     assert_eq!(everything(&directory), before);
     assert!(!home.path("config").exists(), "nothing of our own is needed");
 }
@@ -410,69 +348,32 @@ fn what_is_written_is_for_its_owner() {
     assert_eq!(mode(&home.own("")), 0o700);
     assert_eq!(mode(&home.own("client.key")), 0o600);
     assert_eq!(mode(&home.own("servercerts")), 0o700);
-    let mut names: Vec<String> = fs::read_dir(home.own(""))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        fs::read_dir(home.own("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["client.crt", "client.key", "remotes.yaml", "servercerts"]);
     let key = fs::read_to_string(home.own("client.key")).unwrap();
-    home.run(&[
-        "remote",
-        "add",
-        "lab-2",
-        &bed.url(),
-        "--fingerprint",
-        &bed.fingerprint(),
-    ])
-    .done();
-    assert_eq!(
-        fs::read_to_string(home.own("client.key")).unwrap(),
-        key,
-        "one key for all servers"
-    );
+    home.run(&["remote", "add", "lab-2", &bed.url(), "--fingerprint", &bed.fingerprint()]).done();
+    assert_eq!(fs::read_to_string(home.own("client.key")).unwrap(), key, "one key for all servers");
 }
 
 #[test]
 fn listed_and_removed() {
     let (bed, home) = (bed(), Home::new());
     home.add(&[&bed.token("listed"), "--project", "acme"], &[], "").done();
-    home.run(&[
-        "remote",
-        "add",
-        "socket",
-        &format!("unix:{}/unix.socket", bed.directory.display()),
-    ])
-    .done();
+    home.run(&["remote", "add", "socket", &format!("unix:{}/unix.socket", bed.directory.display())]).done();
     home.plan("socket").done();
-    home.add(&["https://10.255.255.1"], &[], "")
-        .refused(&["there is a remote `lab` already", "remote remove lab"]);
+    home.add(&["https://10.255.255.1"], &[], "").refused(&["there is a remote `lab` already", "remote remove lab"]);
     home.run(&["remote", "add", "local", &bed.url()]).refused(&["`local`"]);
-    home.run(&["remote", "add", "a/b", &bed.url()])
-        .refused(&["cannot be a remote's name"]);
+    home.run(&["remote", "add", "a/b", &bed.url()]).refused(&["cannot be a remote's name"]);
 
     let list = home.run(&["remote", "list"]).done().stdout;
-    let lab: Vec<&str> = list
-        .lines()
-        .find(|line| line.starts_with("lab "))
-        .unwrap()
-        .split_whitespace()
-        .collect();
+    let lab: Vec<&str> = list.lines().find(|line| line.starts_with("lab ")).unwrap().split_whitespace().collect();
     assert_eq!(lab, ["lab", &bed.url(), "acme", "lxdeploy"]);
-    assert!(
-        list.lines()
-            .any(|line| line.starts_with("local ") && line.ends_with("built in")),
-        "{list}"
-    );
+    assert!(list.lines().any(|line| line.starts_with("local ") && line.ends_with("built in")), "{list}");
     let json: serde_json::Value =
         serde_json::from_str(&home.run(&["remote", "list", "--format", "json"]).done().stdout).unwrap();
-    let row = json["remotes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|row| row["name"] == "lab")
-        .unwrap()
-        .clone();
+    let row = json["remotes"].as_array().unwrap().iter().find(|row| row["name"] == "lab").unwrap().clone();
     assert_eq!(
         (row["project"].as_str(), row["fingerprint"].as_str()),
         (Some("acme"), Some(bed.fingerprint().as_str()))
@@ -482,9 +383,7 @@ fn listed_and_removed() {
     assert!(!home.own("servercerts/lab.crt").exists());
     let list = home.run(&["remote", "list"]).done().stdout;
     assert!(!list.contains("lab ") && list.contains("socket"), "{list}");
-    home.run(&["remote", "remove", "lab"])
-        .refused(&["there is no remote `lab`"]);
-    home.run(&["remote", "remove", "sockt"])
-        .refused(&["did you mean `socket`?"]);
+    home.run(&["remote", "remove", "lab"]).refused(&["there is no remote `lab`"]);
+    home.run(&["remote", "remove", "sockt"]).refused(&["did you mean `socket`?"]);
     home.run(&["remote", "remove", "local"]).refused(&["built in"]);
 }

@@ -183,7 +183,10 @@ impl Schedule {
 
     /// Steps that have not ended: after an interruption those that were not tried.
     pub fn remaining(&self) -> Vec<StepId> {
-        (0..self.ended.len()).filter(|index| !self.ended[*index] && !self.running.contains_key(index)).map(StepId).collect()
+        (0..self.ended.len())
+            .filter(|index| !self.ended[*index] && !self.running.contains_key(index))
+            .map(StepId)
+            .collect()
     }
 }
 
@@ -196,18 +199,25 @@ mod tests {
 
     /// Steps whose dependencies are earlier steps, and the class of each.
     fn plan() -> impl Strategy<Value = (Vec<Step>, Vec<Class>)> {
-        let class = prop_oneof![Just(Class::Unpack), Just(Class::Power), Just(Class::Write), Just(Class::Global), Just(Class::Wait)];
-        prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..12usize, class), 0..40).prop_map(|raw| {
-            let steps = raw.iter().enumerate().map(|(index, (before, address, _))| {
-                let mut waits_for: Vec<StepId> =
-                    before.iter().filter(|_| index > 0).map(|before| StepId(before.index(index))).collect();
-                waits_for.sort_unstable();
-                waits_for.dedup();
-                let address = Address::new("instances", format!("i{address}"));
-                Step { id: StepId(index), address, verb: Verb::Update, change: 0, waits_for }
-            });
-            (steps.collect(), raw.iter().map(|(_, _, class)| *class).collect())
-        })
+        let class = prop_oneof![
+            Just(Class::Unpack),
+            Just(Class::Power),
+            Just(Class::Write),
+            Just(Class::Global),
+            Just(Class::Wait)
+        ];
+        prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..12usize, class), 0..40)
+            .prop_map(|raw| {
+                let steps = raw.iter().enumerate().map(|(index, (before, address, _))| {
+                    let mut waits_for: Vec<StepId> =
+                        before.iter().filter(|_| index > 0).map(|before| StepId(before.index(index))).collect();
+                    waits_for.sort_unstable();
+                    waits_for.dedup();
+                    let address = Address::new("instances", format!("i{address}"));
+                    Step { id: StepId(index), address, verb: Verb::Update, change: 0, waits_for }
+                });
+                (steps.collect(), raw.iter().map(|(_, _, class)| *class).collect())
+            })
     }
 
     fn dependents_of(steps: &[Step], failed: &HashSet<usize>) -> HashSet<usize> {

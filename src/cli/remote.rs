@@ -51,11 +51,7 @@ struct AddArgs {
 /// Without the target, which may be a token.
 impl std::fmt::Debug for AddArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "AddArgs {{ name: {:?}, project: {:?}, .. }}",
-            self.name, self.project
-        )
+        write!(f, "AddArgs {{ name: {:?}, project: {:?}, .. }}", self.name, self.project)
     }
 }
 
@@ -75,11 +71,7 @@ struct RemoveArgs {
 fn fingerprint(text: &str) -> Result<String, String> {
     let hex = text.replace(':', "").to_ascii_lowercase();
     let is_whole = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_whole {
-        Ok(hex)
-    } else {
-        Err("a SHA-256 has 64 hexadecimal digits".into())
-    }
+    if is_whole { Ok(hex) } else { Err("a SHA-256 has 64 hexadecimal digits".into()) }
 }
 
 /// Servers by name.
@@ -127,28 +119,14 @@ async fn add(args: &AddArgs) -> Result<(), Error> {
     }
     let server = client.server().await?;
     let project = args.project.clone().or(known.and_then(|remote| remote.project));
-    remotes::add(
-        &args.name,
-        OwnRemote {
-            url: found.url.clone(),
-            project,
-        },
-        Some(&found.certificate),
-    )?;
+    remotes::add(&args.name, OwnRemote { url: found.url.clone(), project }, Some(&found.certificate))?;
     if greeting.is_trusted && token.is_some() {
         println!(
             "The token was not needed. If nobody has used it yet, whoever has it still can: `lxc config trust revoke-token` ends that."
         );
     }
-    let how = if greeting.is_trusted {
-        "knew this client already"
-    } else {
-        "knows this client now"
-    };
-    println!(
-        "remote {}: {} ({} {}) {how}",
-        args.name, found.url, server.kind, server.version
-    );
+    let how = if greeting.is_trusted { "knew this client already" } else { "knows this client now" };
+    println!("remote {}: {} ({} {}) {how}", args.name, found.url, server.kind, server.version);
     hides(&args.name);
     if server.is_restricted && args.project.is_none() {
         println!("The server shows this client some projects only; --project names the one that sites go to.");
@@ -168,10 +146,7 @@ fn what(args: &AddArgs) -> Result<(Target, Option<Token>), Error> {
         (Some(text), _) => Target::read(text)?,
         (None, Some(token)) => Target::Token(token.clone()),
         (None, None) => {
-            return Err(Error::Config(format!(
-                "which server? `lxdeploy remote add {} URL|TOKEN`",
-                args.name
-            )));
+            return Err(Error::Config(format!("which server? `lxdeploy remote add {} URL|TOKEN`", args.name)));
         }
     };
     let token = match &target {
@@ -194,18 +169,8 @@ fn add_socket(args: &AddArgs, path: &std::path::Path, known: Option<&Remote>) ->
     if let Some(remote) = known.filter(|remote| remote.url != url) {
         return Err(taken(remote));
     }
-    let project = args
-        .project
-        .clone()
-        .or_else(|| known.and_then(|remote| remote.project.clone()));
-    remotes::add(
-        &args.name,
-        OwnRemote {
-            url: url.clone(),
-            project,
-        },
-        None,
-    )?;
+    let project = args.project.clone().or_else(|| known.and_then(|remote| remote.project.clone()));
+    remotes::add(&args.name, OwnRemote { url: url.clone(), project }, None)?;
     println!("remote {}: {url}", args.name);
     hides(&args.name);
     Ok(())
@@ -214,11 +179,7 @@ fn add_socket(args: &AddArgs, path: &std::path::Path, known: Option<&Remote>) ->
 /// Says so where lxc has a remote of this name.
 fn hides(name: &str) {
     if let Some(other) = remotes::of_others().into_iter().find(|remote| remote.name == name) {
-        println!(
-            "{} has a remote {name} too ({}); lxdeploy takes its own.",
-            other.source.display(),
-            other.url
-        );
+        println!("{} has a remote {name} too ({}); lxdeploy takes its own.", other.source.display(), other.url);
     }
 }
 
@@ -258,12 +219,7 @@ async fn found(args: &AddArgs, urls: &[String], token: Option<&Token>, known: Op
     let found = enrol::find(urls, expected).await?;
     if expected.is_none() && !args.accept_certificate {
         let failed = |error: io::Error| Error::Config(format!("the answer cannot be read: {error}"));
-        let is_right = report::trusts(
-            &found.url,
-            &found.fingerprint,
-            &mut io::stdin().lock(),
-            &mut io::stderr(),
-        );
+        let is_right = report::trusts(&found.url, &found.fingerprint, &mut io::stdin().lock(), &mut io::stderr());
         if !io::stdin().is_terminal() {
             // Nobody pressed Enter.
             eprintln!();
@@ -303,10 +259,7 @@ fn password(name: &str, url: &str) -> Result<String, Error> {
 fn list(args: &ListArgs, global: &Global) -> Exit {
     let rows = rows();
     match args.format {
-        Format::Text => print!(
-            "{}",
-            report::remotes::table(&rows, Style::of(&io::stdout(), global.no_color))
-        ),
+        Format::Text => print!("{}", report::remotes::table(&rows, Style::of(&io::stdout(), global.no_color))),
         Format::Json => println!("{}", report::remotes::json(&rows)),
     }
     Exit::Done
@@ -314,27 +267,20 @@ fn list(args: &ListArgs, global: &Global) -> Exit {
 
 fn rows() -> Vec<Row> {
     let own = remotes::own_directory();
-    let kept = remotes::all()
-        .into_iter()
-        .filter(|remote| remote.name != "local")
-        .map(|remote| {
-            let directory = remote.source.parent().unwrap_or(&remote.source);
-            Row {
-                source: if directory == own {
-                    "lxdeploy".into()
-                } else {
-                    directory.display().to_string()
-                },
-                fingerprint: remote.fingerprint().unwrap_or_else(|error| {
-                    tracing::warn!("{error}");
-                    None
-                }),
-                name: remote.name,
-                url: remote.url,
-                protocol: remote.protocol,
-                project: remote.project,
-            }
-        });
+    let kept = remotes::all().into_iter().filter(|remote| remote.name != "local").map(|remote| {
+        let directory = remote.source.parent().unwrap_or(&remote.source);
+        Row {
+            source: if directory == own { "lxdeploy".into() } else { directory.display().to_string() },
+            fingerprint: remote.fingerprint().unwrap_or_else(|error| {
+                tracing::warn!("{error}");
+                None
+            }),
+            name: remote.name,
+            url: remote.url,
+            protocol: remote.protocol,
+            project: remote.project,
+        }
+    });
     let mut rows: Vec<Row> = kept.collect();
     let built_in = |name: &str, url: String, protocol: &str| Row {
         name: name.into(),

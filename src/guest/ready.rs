@@ -83,14 +83,21 @@ async fn inside(client: &Client, id: &Id, condition: &Condition, limit: Duration
         Condition::Ipv4 => return ipv4(client, id, limit).await,
     };
     let script = format!("{test}\n{LOOP}");
-    let command: Vec<String> = ["sh", "-c", &script, "ready"].iter().map(|word| (*word).to_owned()).chain(arguments.iter().cloned()).collect();
+    let command: Vec<String> =
+        ["sh", "-c", &script, "ready"].iter().map(|word| (*word).to_owned()).chain(arguments.iter().cloned()).collect();
     match exec(client, id, &command, &environment).await {
         Ok(0) => Ok(()),
         Ok(TIMED_OUT) => Err(format!("not within {}", format_duration(limit))),
-        Ok(NO_CLIENT) => Err("the guest has none of curl, wget, bash and python3 to ask with; use a tcp or exec check".into()),
-        Ok(code) if *condition == Condition::CloudInit => Err(format!("cloud-init ended with an error (status {code}); see `cloud-init status --long` in the guest")),
+        Ok(NO_CLIENT) => {
+            Err("the guest has none of curl, wget, bash and python3 to ask with; use a tcp or exec check".into())
+        }
+        Ok(code) if *condition == Condition::CloudInit => {
+            Err(format!("cloud-init ended with an error (status {code}); see `cloud-init status --long` in the guest"))
+        }
         Ok(code) => Err(format!("the check itself fails with code {code}")),
-        Err(Error::Api { message, .. }) if message.contains("not found") => Err(format!("the guest has no shell: {message}")),
+        Err(Error::Api { message, .. }) if message.contains("not found") => {
+            Err(format!("the guest has no shell: {message}"))
+        }
         Err(error) => Err(error.to_string()),
     }
 }

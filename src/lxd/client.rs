@@ -257,7 +257,8 @@ impl Client {
                 let mut form = Form::new();
                 for (name, path) in [("metadata", metadata), (*part, rootfs)] {
                     let (body, length) = upload.body(path).await?;
-                    let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                    let file_name =
+                        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                     form = form.part(name, Part::stream_with_length(body, length).file_name(file_name));
                 }
                 Ok(request.multipart(form))
@@ -269,7 +270,11 @@ impl Client {
         if let Address::Https { fingerprint, .. } = &self.endpoint.address
             && let Some(shown) = tls::other_fingerprint(error)
         {
-            return Error::CertificateChanged { endpoint: self.name().to_owned(), expected: fingerprint.clone(), shown };
+            return Error::CertificateChanged {
+                endpoint: self.name().to_owned(),
+                expected: fingerprint.clone(),
+                shown,
+            };
         }
         let text = causes(error);
         match &self.endpoint.address {

@@ -36,9 +36,7 @@ impl Target {
             if path.is_absolute() {
                 return Ok(Target::Socket(path));
             }
-            return Err(Error::Config(format!(
-                "`{text}` names no socket; write unix:/path/to/unix.socket"
-            )));
+            return Err(Error::Config(format!("`{text}` names no socket; write unix:/path/to/unix.socket")));
         }
         if let Some(address) = text.strip_prefix("https://") {
             return https(address)
@@ -46,9 +44,7 @@ impl Target {
                 .ok_or_else(|| Error::Config(format!("`{text}` is no URL of a server; write https://host:port")));
         }
         if text.contains("://") {
-            return Err(Error::Config(format!(
-                "`{text}`: a server is reached by https://host:port or unix:/path"
-            )));
+            return Err(Error::Config(format!("`{text}`: a server is reached by https://host:port or unix:/path")));
         }
         if let Some(token) = Token::read(text)? {
             return Ok(Target::Token(token));
@@ -78,21 +74,13 @@ fn https(address: &str) -> Option<String> {
     } else if let Some(rest) = address.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;
         host.parse::<std::net::Ipv6Addr>().ok()?;
-        let port = if port.is_empty() {
-            None
-        } else {
-            Some(port.strip_prefix(':')?)
-        };
+        let port = if port.is_empty() { None } else { Some(port.strip_prefix(':')?) };
         (format!("[{host}]"), port)
     } else {
-        let (host, port) = address
-            .split_once(':')
-            .map_or((address, None), |(host, port)| (host, Some(port)));
+        let (host, port) = address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port)));
         let is_host = |part: &str| {
             (1..=63).contains(&part.len())
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         };
         if !host.strip_suffix('.').unwrap_or(host).split('.').all(is_host) {
             return None;
@@ -131,11 +119,7 @@ pub async fn find(urls: &[String], expected: Option<&str>) -> Result<Found, Erro
             Ok(certificate) => {
                 let fingerprint = fingerprint_of(&certificate);
                 if expected.is_none_or(|expected| expected == fingerprint) {
-                    return Ok(Found {
-                        url: url.clone(),
-                        certificate,
-                        fingerprint,
-                    });
+                    return Ok(Found { url: url.clone(), certificate, fingerprint });
                 }
                 other = other.or(Some((url, fingerprint)));
             }
@@ -201,19 +185,8 @@ impl Greeting {
 /// They cannot be made or read.
 pub fn connect(name: &str, found: &Found) -> Result<Client, Error> {
     let identity = identity::ensure(&remotes::own_directory())?;
-    let address = Address::Https {
-        url: found.url.clone(),
-        fingerprint: found.fingerprint.clone(),
-        identity,
-    };
-    Client::connect(
-        &Endpoint {
-            name: name.to_owned(),
-            address,
-            project: None,
-        },
-        Duration::from_secs(60),
-    )
+    let address = Address::Https { url: found.url.clone(), fingerprint: found.fingerprint.clone(), identity };
+    Client::connect(&Endpoint { name: name.to_owned(), address, project: None }, Duration::from_secs(60))
 }
 
 /// Greets a server.
@@ -225,10 +198,7 @@ pub async fn greet(client: &Client) -> Result<Greeting, Error> {
     if answer.api_extensions.is_empty() {
         return Err(Error::Protocol("it names no api_extensions".into()));
     }
-    Ok(Greeting {
-        is_trusted: answer.auth == "trusted",
-        extensions: answer.api_extensions,
-    })
+    Ok(Greeting { is_trusted: answer.auth == "trusted", extensions: answer.api_extensions })
 }
 
 /// Enrols by a token.
@@ -238,10 +208,7 @@ pub async fn greet(client: &Client) -> Result<Greeting, Error> {
 pub async fn by_token(client: &Client, greeting: &Greeting, token: &Token) -> Result<(), Error> {
     let call = token_call(greeting, token);
     match done(client.run(&call, None).await) {
-        Err(Error::Api {
-            code: 403 | 404,
-            message,
-        }) => Err(Error::Config(format!(
+        Err(Error::Api { code: 403 | 404, message }) => Err(Error::Config(format!(
             "{} does not take the token (\"{message}\"): each works once, so it was used or revoked, or it ran out. \
              `lxc config trust add --name {}` at the server prints a new one",
             client.name(),
@@ -255,11 +222,7 @@ fn token_call(greeting: &Greeting, token: &Token) -> Call {
     if token.is_identity {
         return Call::post(&["auth", "identities", "tls"], json!({"trust_token": token.text}));
     }
-    let field = if greeting.takes_trust_token() {
-        "trust_token"
-    } else {
-        "password"
-    };
+    let field = if greeting.takes_trust_token() { "trust_token" } else { "password" };
     Call::post(&["certificates"], json!({"type": "client", field: token.text}))
 }
 
@@ -297,10 +260,7 @@ pub fn token_remedy(name: &str) -> String {
 /// To be known already is as good as to become so.
 fn done(result: Result<serde_json::Value, Error>) -> Result<(), Error> {
     match result {
-        Err(Error::Api {
-            code: 400 | 409,
-            message,
-        }) if message.to_ascii_lowercase().contains("already") => Ok(()),
+        Err(Error::Api { code: 400 | 409, message }) if message.to_ascii_lowercase().contains("already") => Ok(()),
         result => result.map(drop),
     }
 }
@@ -324,14 +284,8 @@ mod tests {
         ] {
             assert_eq!(Target::read(text).unwrap(), Target::Https(url.into()), "{text}");
         }
-        assert_eq!(
-            Target::read("unix:///run/lxd.socket").unwrap(),
-            Target::Socket("/run/lxd.socket".into())
-        );
-        assert_eq!(
-            Target::read("unix:/run/lxd.socket").unwrap(),
-            Target::Socket("/run/lxd.socket".into())
-        );
+        assert_eq!(Target::read("unix:///run/lxd.socket").unwrap(), Target::Socket("/run/lxd.socket".into()));
+        assert_eq!(Target::read("unix:/run/lxd.socket").unwrap(), Target::Socket("/run/lxd.socket".into()));
     }
 
     #[test]

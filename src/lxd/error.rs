@@ -96,15 +96,10 @@ impl fmt::Display for Error {
             Error::Api { message, .. } => f.write_str(message),
             Error::NotSent(why) => write!(f, "the server cannot be reached: {why}"),
             Error::OutcomeUnknown(why) => write!(f, "the connection broke before the answer came: {why}"),
-            Error::TimedOut(what) => write!(
-                f,
-                "{what} is not done in time; it goes on at the server (--timeout gives it longer)"
-            ),
-            Error::CertificateChanged {
-                endpoint,
-                expected,
-                shown,
-            } => write!(
+            Error::TimedOut(what) => {
+                write!(f, "{what} is not done in time; it goes on at the server (--timeout gives it longer)")
+            }
+            Error::CertificateChanged { endpoint, expected, shown } => write!(
                 f,
                 "{endpoint} shows another certificate than the one that was trusted; nothing was sent to it. \
                  Its SHA-256 is {shown}, and trusted is {expected}. Three things do that: clustering was enabled there \
@@ -131,10 +126,7 @@ mod tests {
     use super::*;
 
     fn api(code: u16, message: &str) -> Error {
-        Error::Api {
-            code,
-            message: message.into(),
-        }
+        Error::Api { code, message: message.into() }
     }
 
     #[test]
@@ -148,11 +140,9 @@ mod tests {
 
     #[test]
     fn all_of_lxds_ways_to_say_exists() {
-        for error in [
-            api(409, "Conflict"),
-            api(400, "The network already exists"),
-            api(500, "Error inserting: already exists"),
-        ] {
+        for error in
+            [api(409, "Conflict"), api(400, "The network already exists"), api(500, "Error inserting: already exists")]
+        {
             assert!(error.already_exists());
         }
     }

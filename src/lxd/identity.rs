@@ -40,9 +40,7 @@ pub fn ensure(directory: &Path) -> Result<(PathBuf, PathBuf), Error> {
     if !certificate.exists() {
         let text = fs::read_to_string(&key).map_err(|error| failed(&key, &error))?;
         let pair = KeyPair::from_pem(&text).map_err(|error| failed(&key, &error))?;
-        let made = parameters()
-            .self_signed(&pair)
-            .map_err(|error| failed(&certificate, &error))?;
+        let made = parameters().self_signed(&pair).map_err(|error| failed(&certificate, &error))?;
         write(&certificate, made.pem().as_bytes(), 0o644)?;
     }
     Ok((certificate, key))
@@ -50,9 +48,7 @@ pub fn ensure(directory: &Path) -> Result<(PathBuf, PathBuf), Error> {
 
 /// What our certificate says: `user@host`, for clients only.
 fn parameters() -> CertificateParams {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let today = date_time_ymd(1970, 1, 1) + now;
     let mut parameters = CertificateParams::default();
     // A day earlier, since the server's clock may be behind ours.
@@ -69,21 +65,11 @@ fn parameters() -> CertificateParams {
 /// How this client is called in a server's list of certificates.
 pub fn user_at_host() -> String {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let user = variable("USER")
-        .or_else(|| variable("LOGNAME"))
-        .unwrap_or_else(|| "lxdeploy".into());
+    let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "lxdeploy".into());
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() {
-        "localhost"
-    } else {
-        host.trim()
-    };
+    let host = if host.trim().is_empty() { "localhost" } else { host.trim() };
     // A common name holds 64 characters.
-    format!("{user}@{host}")
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(64)
-        .collect()
+    format!("{user}@{host}").chars().filter(|character| !character.is_control()).take(64).collect()
 }
 
 /// Writes a file whole or not at all; directories that are missing are made for their owner alone.
@@ -95,9 +81,7 @@ pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error>
     private_directory(directory)?;
     let replace = || -> io::Result<()> {
         let mut builder = tempfile::Builder::new();
-        let mut file = builder
-            .permissions(Permissions::from_mode(mode))
-            .tempfile_in(directory)?;
+        let mut file = builder.permissions(Permissions::from_mode(mode)).tempfile_in(directory)?;
         // The umask has no say in what a key's mode is.
         file.as_file().set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content)?;
@@ -113,11 +97,7 @@ pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error>
 /// # Errors
 /// The path and why.
 pub(super) fn private_directory(directory: &Path) -> Result<(), Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| failed(directory, &error))
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| failed(directory, &error))
 }
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
@@ -137,18 +117,11 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let directory = above.path().join("lxdeploy");
         let (certificate, key) = ensure(&directory).unwrap();
-        assert_eq!(
-            (mode(&directory), mode(&key), mode(&certificate)),
-            (0o700, 0o600, 0o644)
-        );
+        assert_eq!((mode(&directory), mode(&key), mode(&certificate)), (0o700, 0o600, 0o644));
         let before = (fs::read(&certificate).unwrap(), fs::read(&key).unwrap());
         ensure(&directory).unwrap();
         assert_eq!(before, (fs::read(&certificate).unwrap(), fs::read(&key).unwrap()));
-        assert_eq!(
-            fs::read_dir(&directory).unwrap().count(),
-            2,
-            "nothing else is left behind"
-        );
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 2, "nothing else is left behind");
     }
 
     #[test]
@@ -162,10 +135,7 @@ mod tests {
         super::super::tls::pinned("", &(certificate.clone(), key.clone())).unwrap();
         fs::remove_file(&key).unwrap();
         let error = ensure(directory.path()).unwrap_err().to_string();
-        assert!(
-            error.contains("client.key") && error.contains("bring the key back"),
-            "{error}"
-        );
+        assert!(error.contains("client.key") && error.contains("bring the key back"), "{error}");
         assert!(!key.exists());
     }
 }

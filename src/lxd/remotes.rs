@@ -114,10 +114,7 @@ pub fn all() -> Vec<Remote> {
 
 /// lxc's and incus' remotes.
 pub fn of_others() -> Vec<Remote> {
-    lxc_directories()
-        .iter()
-        .flat_map(|directory| of_lxc(directory))
-        .collect()
+    lxc_directories().iter().flat_map(|directory| of_lxc(directory)).collect()
 }
 
 /// Our own remotes in a directory.
@@ -150,9 +147,7 @@ pub fn check_name(name: &str) -> Result<(), Error> {
         )));
     }
     if name == "local" {
-        return Err(Error::Config(
-            "`local` is the server of this machine; choose another name".into(),
-        ));
+        return Err(Error::Config("`local` is the server of this machine; choose another name".into()));
     }
     Ok(())
 }
@@ -180,20 +175,13 @@ pub fn add(name: &str, remote: OwnRemote, certificate: Option<&CertificateDer<'_
 /// There is none of that name, or it is lxc's; or a file cannot be written.
 pub fn remove(name: &str) -> Result<OwnRemote, Error> {
     let directory = own_directory();
-    let mut file = if directory.exists() {
-        own_file(&directory)?
-    } else {
-        OwnRemotes::default()
-    };
+    let mut file = if directory.exists() { own_file(&directory)? } else { OwnRemotes::default() };
     if !file.remotes.contains_key(name) {
         return Err(Error::Config(why_not_removed(name, file.remotes.keys())));
     }
     let _lock = lock(&directory)?;
     file = own_file(&directory)?;
-    let removed = file
-        .remotes
-        .remove(name)
-        .ok_or_else(|| Error::Config(format!("`{name}` is gone already")))?;
+    let removed = file.remotes.remove(name).ok_or_else(|| Error::Config(format!("`{name}` is gone already")))?;
     save(&directory, &file)?;
     match std::fs::remove_file(certificate_file(&directory, name)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -209,10 +197,8 @@ fn why_not_removed<'a>(name: &str, own: impl Iterator<Item = &'a String>) -> Str
         return "`local` is the server of this machine, and built in".into();
     }
     if let Some(remote) = all().into_iter().find(|remote| remote.name == name) {
-        let is_incus = remote
-            .source
-            .parent()
-            .is_some_and(|parent| incus_directory().is_some_and(|incus| parent == incus));
+        let is_incus =
+            remote.source.parent().is_some_and(|parent| incus_directory().is_some_and(|incus| parent == incus));
         let program = if is_incus { "incus" } else { "lxc" };
         return format!(
             "`{name}` is {program}'s own ({}), which lxdeploy reads and never writes; `{program} remote remove {name}` removes it",
@@ -273,15 +259,9 @@ fn lock(directory: &Path) -> Result<std::fs::File, Error> {
 fn pem(certificate: &CertificateDer<'_>) -> String {
     let text = STANDARD.encode(certificate);
     // Base64 is ASCII, so 64 characters are 64 bytes.
-    let lines: Vec<String> = text
-        .as_bytes()
-        .chunks(64)
-        .map(|line| String::from_utf8_lossy(line).into_owned())
-        .collect();
-    format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        lines.join("\n")
-    )
+    let lines: Vec<String> =
+        text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 /// Where lxc and incus keep theirs.
@@ -290,10 +270,7 @@ fn lxc_directories() -> Vec<PathBuf> {
     let under_home = |path: &str| home.as_ref().map(|home| home.join(path));
     let lxc = variable("LXD_CONF").or_else(|| under_home(".config/lxc"));
     let snap = under_home("snap/lxd/common/config");
-    [lxc, snap, Some(PathBuf::from("/etc/lxd")), incus_directory()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [lxc, snap, Some(PathBuf::from("/etc/lxd")), incus_directory()].into_iter().flatten().collect()
 }
 
 fn incus_directory() -> Option<PathBuf> {
@@ -310,18 +287,10 @@ fn of_lxc(directory: &Path) -> Vec<Remote> {
         let system = Path::new("/etc/lxd/servercerts").join(format!("{name}.crt"));
         let user = directory.join("servercerts").join(format!("{name}.crt"));
         Remote {
-            certificate: if user.exists() || !system.exists() {
-                user
-            } else {
-                system
-            },
+            certificate: if user.exists() || !system.exists() { user } else { system },
             identity: (directory.join("client.crt"), directory.join("client.key")),
             url: remote.addr,
-            protocol: if remote.protocol.is_empty() {
-                "lxd".into()
-            } else {
-                remote.protocol
-            },
+            protocol: if remote.protocol.is_empty() { "lxd".into() } else { remote.protocol },
             project: Some(remote.project).filter(|project| !project.is_empty()),
             is_public: remote.public,
             source: source.clone(),
@@ -336,10 +305,7 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
     match serde_yaml::from_str(&text) {
         Ok(value) => Some(value),
         Err(error) => {
-            tracing::warn!(
-                "{} cannot be read, and its remotes are not known: {error}",
-                path.display()
-            );
+            tracing::warn!("{} cannot be read, and its remotes are not known: {error}", path.display());
             None
         }
     }
@@ -377,24 +343,12 @@ pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn image_server(name: &str) -> Result<ImageServer, Error> {
     if let Some(remote) = all().into_iter().find(|remote| remote.name == name) {
         let certificate = std::fs::read_to_string(&remote.certificate).ok();
-        let protocol = if remote.protocol == "simplestreams" {
-            "simplestreams"
-        } else {
-            "lxd"
-        };
-        return Ok(ImageServer {
-            url: remote.url,
-            protocol: protocol.into(),
-            certificate,
-        });
+        let protocol = if remote.protocol == "simplestreams" { "simplestreams" } else { "lxd" };
+        return Ok(ImageServer { url: remote.url, protocol: protocol.into(), certificate });
     }
     let default = DEFAULTS.iter().find(|(known, _)| *known == name);
     default
-        .map(|(_, url)| ImageServer {
-            url: (*url).to_owned(),
-            protocol: "simplestreams".into(),
-            certificate: None,
-        })
+        .map(|(_, url)| ImageServer { url: (*url).to_owned(), protocol: "simplestreams".into(), certificate: None })
         .ok_or_else(|| {
             let known: Vec<&str> = DEFAULTS.iter().map(|(name, _)| *name).collect();
             Error::Config(format!(
@@ -415,10 +369,7 @@ mod tests {
         std::fs::write(directory.path().join("config.yml"), config).unwrap();
         let remotes = of_lxc(directory.path());
         assert_eq!(remotes.len(), 2);
-        assert_eq!(
-            (remotes[0].name.as_str(), remotes[0].project.as_deref()),
-            ("dc", Some("acme"))
-        );
+        assert_eq!((remotes[0].name.as_str(), remotes[0].project.as_deref()), ("dc", Some("acme")));
         assert_eq!(remotes[0].identity.1, directory.path().join("client.key"));
         assert!(remotes[1].is_public && remotes[1].protocol == "simplestreams");
     }
@@ -436,27 +387,15 @@ mod tests {
     #[test]
     fn our_own_file_is_written_and_read() {
         let directory = tempfile::tempdir().unwrap();
-        let remote = |url: &str, project: Option<&str>| OwnRemote {
-            url: url.into(),
-            project: project.map(str::to_owned),
-        };
-        let remotes = [
-            ("dc", remote("https://a:8443", Some("acme"))),
-            ("yes", remote("unix:/run/x", None)),
-        ];
-        let file = OwnRemotes {
-            remotes: remotes
-                .into_iter()
-                .map(|(name, remote)| (name.to_owned(), remote))
-                .collect(),
-        };
+        let remote =
+            |url: &str, project: Option<&str>| OwnRemote { url: url.into(), project: project.map(str::to_owned) };
+        let remotes = [("dc", remote("https://a:8443", Some("acme"))), ("yes", remote("unix:/run/x", None))];
+        let file =
+            OwnRemotes { remotes: remotes.into_iter().map(|(name, remote)| (name.to_owned(), remote)).collect() };
         save(directory.path(), &file).unwrap();
         assert_eq!(own_file(directory.path()).unwrap(), file);
         let listed = own(directory.path());
-        assert_eq!(
-            (listed[0].name.as_str(), listed[0].project.as_deref()),
-            ("dc", Some("acme"))
-        );
+        assert_eq!((listed[0].name.as_str(), listed[0].project.as_deref()), ("dc", Some("acme")));
         assert_eq!(listed[0].certificate, directory.path().join("servercerts/dc.crt"));
     }
 
@@ -464,11 +403,6 @@ mod tests {
     fn a_file_that_cannot_be_read_is_not_taken_for_empty() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("remotes.yaml"), "remotes: [").unwrap();
-        assert!(
-            own_file(directory.path())
-                .unwrap_err()
-                .to_string()
-                .contains("remotes.yaml")
-        );
+        assert!(own_file(directory.path()).unwrap_err().to_string().contains("remotes.yaml"));
     }
 }

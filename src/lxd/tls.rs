@@ -21,10 +21,7 @@ use super::Error;
 
 /// SHA-256 of a certificate's DER in lower-case hex: LXD's `certificate_fingerprint`.
 pub fn fingerprint_of(certificate: &CertificateDer<'_>) -> String {
-    Sha256::digest(certificate.as_ref())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(certificate.as_ref()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A configuration that accepts the pinned certificate alone and shows the client's.
@@ -37,10 +34,7 @@ pub fn pinned(fingerprint: &str, identity: &(PathBuf, PathBuf)) -> Result<Client
         .map_err(|error| unreadable(certificate, &error))?;
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable(key, &error))?;
     let provider = Arc::new(ring::default_provider());
-    let verifier = Pinned {
-        fingerprint: Some(fingerprint.to_owned()),
-        provider: provider.clone(),
-    };
+    let verifier = Pinned { fingerprint: Some(fingerprint.to_owned()), provider: provider.clone() };
     ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])
         .map_err(|error| Error::Config(error.to_string()))?
@@ -75,10 +69,7 @@ pub async fn shown_by(host: &str, port: u16) -> Result<CertificateDer<'static>, 
 fn look(host: &str, port: u16) -> Result<CertificateDer<'static>, Error> {
     let failed = |error: &dyn fmt::Display| Error::NotSent(format!("{host} port {port}: {error}"));
     let provider = Arc::new(ring::default_provider());
-    let verifier = Pinned {
-        fingerprint: None,
-        provider: provider.clone(),
-    };
+    let verifier = Pinned { fingerprint: None, provider: provider.clone() };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])
         .map_err(|error| failed(&error))?
@@ -93,10 +84,7 @@ fn look(host: &str, port: u16) -> Result<CertificateDer<'static>, Error> {
     while connection.is_handshaking() {
         connection.complete_io(&mut stream).map_err(|error| failed(&error))?;
     }
-    let certificate = connection
-        .peer_certificates()
-        .and_then(<[_]>::first)
-        .map(|first| first.clone().into_owned());
+    let certificate = connection.peer_certificates().and_then(<[_]>::first).map(|first| first.clone().into_owned());
     if let Err(error) = leave(&mut connection, &mut stream) {
         tracing::debug!("{host} port {port}: {error} on closing");
     }
@@ -187,12 +175,7 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -201,12 +184,7 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -91,16 +91,8 @@ impl Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Token {
-            client,
-            fingerprint,
-            addresses,
-            ..
-        } = self;
-        write!(
-            f,
-            "Token {{ client: {client:?}, fingerprint: {fingerprint:?}, addresses: {addresses:?}, .. }}"
-        )
+        let Token { client, fingerprint, addresses, .. } = self;
+        write!(f, "Token {{ client: {client:?}, fingerprint: {fingerprint:?}, addresses: {addresses:?}, .. }}")
     }
 }
 
@@ -160,23 +152,13 @@ mod tests {
     fn a_token_is_read() {
         let text = token(|_| {});
         let read = Token::read(&format!(" {text}\n")).unwrap().unwrap();
-        assert_eq!(
-            (read.client.as_str(), read.addresses.len(), read.is_identity),
-            ("ci", 2, false)
-        );
+        assert_eq!((read.client.as_str(), read.addresses.len(), read.is_identity), ("ci", 2, false));
         assert_eq!(read.fingerprint, "ab".repeat(32));
         assert_eq!(read.text, text);
         assert_eq!(Token::read(text.trim_end_matches('=')).unwrap().unwrap().text, text);
-        let newer = Token::read(&token(|content| content["type"] = json!("Client certificate")))
-            .unwrap()
-            .unwrap();
+        let newer = Token::read(&token(|content| content["type"] = json!("Client certificate"))).unwrap().unwrap();
         assert!(newer.is_identity);
-        assert!(
-            !Token::read(&token(|content| content["type"] = json!("")))
-                .unwrap()
-                .unwrap()
-                .is_identity
-        );
+        assert!(!Token::read(&token(|content| content["type"] = json!(""))).unwrap().unwrap().is_identity);
     }
 
     #[test]
@@ -196,19 +178,15 @@ mod tests {
             (join, "join a cluster"),
             (token(|content| content["secret"] = json!("")), "no secret"),
             (token(|content| content["fingerprint"] = json!("ab")), "no fingerprint"),
-            (
-                token(|content| content["expires_at"] = json!("2024-02-29T23:59:59.5+01:00")),
-                "ran out at 2024-02-29",
-            ),
+            (token(|content| content["expires_at"] = json!("2024-02-29T23:59:59.5+01:00")), "ran out at 2024-02-29"),
         ];
         for (text, why) in cases {
             let error = Token::read(&text).unwrap_err().to_string();
             assert!(error.contains(why), "{error}");
             assert!(!error.contains(SECRET) && !error.contains(&text));
         }
-        let later = Token::read(&token(|content| content["expires_at"] = json!("2199-01-01T00:00:00Z")))
-            .unwrap()
-            .unwrap();
+        let later =
+            Token::read(&token(|content| content["expires_at"] = json!("2199-01-01T00:00:00Z"))).unwrap().unwrap();
         assert!(!format!("{later:?}").contains(SECRET) && !format!("{later:?}").contains(&later.text));
     }
 

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn what_was_just_applied_is_no_diff() {
-        let fields = wanted(&[(Path::config("limits.memory"), json!("1GiB")), (Path::field("description"), json!("x"))]);
+        let fields =
+            wanted(&[(Path::config("limits.memory"), json!("1GiB")), (Path::field("description"), json!("x"))]);
         let live = json!({"description": "x", "config": {"limits.memory": "1073741824", "user.other": "theirs"}});
         let diff = run("profiles", &fields, &live, Some(&record_of("profiles", &fields)));
         assert!(diff.fields.is_empty() && !diff.claims && diff.taken_over.is_empty(), "{diff:?}");

@@ -46,7 +46,13 @@ pub fn fingerprint_of(object: &Object, snapshot: &Snapshot) -> Option<String> {
 }
 
 /// The fingerprint that an instance's `image:` stands for now, where the target has it.
-pub fn resolve(image: &ImageRef, instance: &Object, objects: &Objects<'_>, site: &str, snapshot: &Snapshot) -> Option<String> {
+pub fn resolve(
+    image: &ImageRef,
+    instance: &Object,
+    objects: &Objects<'_>,
+    site: &str,
+    snapshot: &Snapshot,
+) -> Option<String> {
     let place = by_section("images")?.place();
     match image {
         ImageRef::Site(address) => {

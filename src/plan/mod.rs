@@ -12,10 +12,10 @@ mod select;
 
 use serde_json::Value;
 
-pub use build::{Adopt, Options, build};
-use crate::kinds::{Kind, Object, Raw, Stamp};
 pub use crate::kinds::Effect;
+use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
+pub use build::{Adopt, Options, build};
 
 /// Everything that an apply would do; what is shown is what is run.
 #[derive(Clone, Debug, Default)]

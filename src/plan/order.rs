@@ -18,7 +18,8 @@ pub fn order(plan: &mut Plan, wanted: &[Object], snapshot: &Snapshot) {
     let mut graph: DiGraph<(usize, Verb), ()> = DiGraph::new();
     let steps: Vec<Vec<NodeIndex>> = (0..plan.changes.len())
         .map(|change| {
-            let nodes: Vec<NodeIndex> = verbs(plan, change).into_iter().map(|verb| graph.add_node((change, verb))).collect();
+            let nodes: Vec<NodeIndex> =
+                verbs(plan, change).into_iter().map(|verb| graph.add_node((change, verb))).collect();
             for pair in nodes.windows(2) {
                 graph.update_edge(pair[0], pair[1], ());
             }
@@ -75,7 +76,9 @@ fn verbs(plan: &Plan, index: usize) -> Vec<Verb> {
                 up(&mut verbs, Verb::Start);
             }
         }
-        Action::Replace if work.kind.is_some_and(|kind| kind.creates_first()) => verbs.extend([Verb::Create, Verb::Delete]),
+        Action::Replace if work.kind.is_some_and(|kind| kind.creates_first()) => {
+            verbs.extend([Verb::Create, Verb::Delete])
+        }
         Action::Replace => {
             if runs {
                 verbs.push(Verb::Stop);
@@ -152,14 +155,17 @@ fn constraints(
         }
         if let Some(change) = at(object).filter(|change| !is_delete(*change)) {
             let first = step(change, Verb::Create).or_else(|| steps[change].first().copied());
-            let lasts = mine.iter().filter_map(|needed| steps[*needed].iter().rev().find(|node| graph[**node].1 != Verb::Delete));
+            let lasts = mine
+                .iter()
+                .filter_map(|needed| steps[*needed].iter().rev().find(|node| graph[**node].1 != Verb::Delete));
             pairs.extend(lasts.zip(std::iter::repeat(first)).filter_map(|(last, first)| Some((*last, first?))));
         }
         gates.insert(object, mine);
     }
 
     // What goes, goes after everything that used it has gone or has been changed.
-    let going: Vec<(usize, NodeIndex)> = (0..steps.len()).filter_map(|index| Some((index, step(index, Verb::Delete)?))).collect();
+    let going: Vec<(usize, NodeIndex)> =
+        (0..steps.len()).filter_map(|index| Some((index, step(index, Verb::Delete)?))).collect();
     if going.is_empty() {
         return pairs;
     }
@@ -168,9 +174,8 @@ fn constraints(
         let (Some(live), Some(kind)) = (&work.live, work.kind) else { continue };
         let Some(released) = step(index, Verb::Delete).or_else(|| step(index, Verb::Update)) else { continue };
         for (section, name) in kind.live_uses(live) {
-            let project = place_of(section).map_or_else(String::new, |place| {
-                snapshot.projects.effective(&plan.changes[index].id.project, place)
-            });
+            let project = place_of(section)
+                .map_or_else(String::new, |place| snapshot.projects.effective(&plan.changes[index].id.project, place));
             users.entry((section, project, None, name)).or_default().push(released);
         }
     }
@@ -182,7 +187,9 @@ fn constraints(
         pairs.extend(users.get(&key).into_iter().flatten().map(|user| (*user, delete)));
         for &(other, inner) in &going {
             let inside = match section {
-                "projects" => plan.changes[other].id.project == id.name && plan.changes[other].address.section != "projects",
+                "projects" => {
+                    plan.changes[other].id.project == id.name && plan.changes[other].address.section != "projects"
+                }
                 "storage_pools" => plan.changes[other].id.pool.as_deref() == Some(id.name.as_str()),
                 _ => false,
             };
@@ -235,7 +242,10 @@ fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) ->
     return pairs;
 
     fn unique_values(live: &Raw) -> Vec<String> {
-        let maps = live.get("config").into_iter().chain(live.get("devices").and_then(Value::as_object).into_iter().flat_map(|d| d.values()));
+        let maps = live
+            .get("config")
+            .into_iter()
+            .chain(live.get("devices").and_then(Value::as_object).into_iter().flat_map(|d| d.values()));
         maps.filter_map(Value::as_object)
             .flat_map(|map| UNIQUE.iter().filter_map(|key| map.get(*key)?.as_str()))
             .map(str::to_owned)
@@ -246,7 +256,8 @@ fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) ->
 /// The graph's nodes in an order in which each comes after what it waits for, and else in the plan's own.
 /// An edge that would close a circle between deletions and updates is left out: LXD's answer decides then.
 fn numbered(plan: &Plan, graph: &DiGraph<(usize, Verb), ()>) -> Vec<Step> {
-    let mut waiting: Vec<usize> = graph.node_indices().map(|node| graph.neighbors_directed(node, petgraph::Incoming).count()).collect();
+    let mut waiting: Vec<usize> =
+        graph.node_indices().map(|node| graph.neighbors_directed(node, petgraph::Incoming).count()).collect();
     let mut ready: BinaryHeap<Reverse<NodeIndex>> =
         graph.node_indices().filter(|node| waiting[node.index()] == 0).map(Reverse).collect();
     let mut number: HashMap<NodeIndex, StepId> = HashMap::new();
@@ -263,8 +274,10 @@ fn numbered(plan: &Plan, graph: &DiGraph<(usize, Verb), ()>) -> Vec<Step> {
         };
         left.remove(&node);
         let (change, verb) = graph[node];
-        let mut waits_for: Vec<StepId> =
-            graph.neighbors_directed(node, petgraph::Incoming).filter_map(|before| number.get(&before).copied()).collect();
+        let mut waits_for: Vec<StepId> = graph
+            .neighbors_directed(node, petgraph::Incoming)
+            .filter_map(|before| number.get(&before).copied())
+            .collect();
         waits_for.sort_unstable();
         let id = StepId(steps.len());
         number.insert(node, id);

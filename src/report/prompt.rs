@@ -36,18 +36,8 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (answer, is_yes) in [
-            ("yes\n", true),
-            (" yes \n", true),
-            ("y\n", false),
-            ("YES\n", false),
-            ("", false),
-        ] {
-            assert_eq!(
-                confirm("Sure?", &mut answer.as_bytes(), &mut Vec::new()).unwrap(),
-                is_yes,
-                "{answer:?}"
-            );
+        for (answer, is_yes) in [("yes\n", true), (" yes \n", true), ("y\n", false), ("YES\n", false), ("", false)] {
+            assert_eq!(confirm("Sure?", &mut answer.as_bytes(), &mut Vec::new()).unwrap(), is_yes, "{answer:?}");
         }
     }
 

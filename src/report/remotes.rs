@@ -31,28 +31,14 @@ pub fn table(rows: &[Row], style: Style) -> String {
             [row.name.clone(), row.url.clone(), project, row.source.clone()]
         })
         .collect();
-    let width = |column: usize| {
-        cells
-            .iter()
-            .chain([&header])
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
+    let width = |column: usize| cells.iter().chain([&header]).map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let line = |row: &[String; 4]| -> String {
-        let padded: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
+        let padded: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         padded.join("  ").trim_end().to_owned()
     };
     let lines = cells.iter().map(line);
-    std::iter::once(style.bold(&line(&header)))
-        .chain(lines)
-        .map(|line| line + "\n")
-        .collect()
+    std::iter::once(style.bold(&line(&header))).chain(lines).map(|line| line + "\n").collect()
 }
 
 /// For machines.

@@ -21,10 +21,13 @@ impl Source {
     /// Why it cannot be had; never with the text of it.
     pub fn read(&self) -> Result<String, String> {
         let text = match self {
-            Source::Env(name) => {
-                std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(format!("the environment variable {name} is not set"))?
+            Source::Env(name) => std::env::var(name)
+                .ok()
+                .filter(|value| !value.is_empty())
+                .ok_or(format!("the environment variable {name} is not set"))?,
+            Source::File(path) => {
+                std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
             }
-            Source::File(path) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
             Source::Command(words) => run(words)?,
         };
         let text = text.strip_suffix('\n').unwrap_or(&text);

@@ -19,7 +19,10 @@ pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (BTreeMap<&'static 
             let Some(node) = document.root.get(kind.section()) else { continue };
             if !matches!(node.value, Value::Map(_)) && !node.is_null() {
                 let message = format!("`{}` is a map of names, and this is {}", kind.section(), node.kind_name());
-                out.push(Diagnostic::error(node.span, message).help(format!("write `NAME: {{…}}` under `{}:`", kind.section())));
+                out.push(
+                    Diagnostic::error(node.span, message)
+                        .help(format!("write `NAME: {{…}}` under `{}:`", kind.section())),
+                );
                 continue;
             }
             if depth == 0
@@ -97,7 +100,10 @@ mod tests {
     #[test]
     fn maps_by_key_lists_whole_null_takes_out() {
         assert_eq!(
-            merged(&json!({"a": {"x": 1, "y": [1, 2]}, "b": 1}), &json!({"a": {"y": [3], "z": null}, "b": null, "c": 2})),
+            merged(
+                &json!({"a": {"x": 1, "y": [1, 2]}, "b": 1}),
+                &json!({"a": {"y": [3], "z": null}, "b": null, "c": 2})
+            ),
             json!({"a": {"x": 1, "y": [3], "z": null}, "c": 2})
         );
     }
@@ -108,15 +114,18 @@ mod tests {
 
     /// Any tree.
     fn tree() -> impl Strategy<Value = Json> {
-        leaf().prop_recursive(3, 16, 3, |inner| prop::collection::btree_map("[a-c]", inner, 0..3).prop_map(|map| json!(map)))
+        leaf().prop_recursive(3, 16, 3, |inner| {
+            prop::collection::btree_map("[a-c]", inner, 0..3).prop_map(|map| json!(map))
+        })
     }
 
     /// Trees that agree on what is a map: the upper-case keys.
     fn layer() -> impl Strategy<Value = Json> {
         let leaves = || prop::collection::btree_map("[a-c]", leaf(), 0..3);
         leaves().prop_map(|map| json!(map)).prop_recursive(3, 16, 3, move |inner| {
-            (leaves(), prop::collection::btree_map("[A-C]", inner, 0..3))
-                .prop_map(|(leaves, maps)| json!(leaves.into_iter().chain(maps).collect::<std::collections::BTreeMap<_, _>>()))
+            (leaves(), prop::collection::btree_map("[A-C]", inner, 0..3)).prop_map(|(leaves, maps)| {
+                json!(leaves.into_iter().chain(maps).collect::<std::collections::BTreeMap<_, _>>())
+            })
         })
     }
 

@@ -55,10 +55,14 @@ fn variables(document: &Document, scope: &Scope, files: &Files, out: &mut Vec<Di
 
 fn set_all(node: &Rc<Node>, what: &str, scope: &Scope, out: &mut Vec<Diagnostic>) {
     if !matches!(node.value, Value::Map(_)) && !node.is_null() {
-        out.push(Diagnostic::error(node.span, format!("{what} is a map, and this is {}", node.kind_name())).help("write NAME: VALUE"));
+        out.push(
+            Diagnostic::error(node.span, format!("{what} is a map, and this is {}", node.kind_name()))
+                .help("write NAME: VALUE"),
+        );
     }
     for (key, value) in node.entries() {
-        let is_name = key.text.chars().all(|c| c.is_alphanumeric() || c == '_') && !key.text.starts_with(|c: char| c.is_ascii_digit());
+        let is_name = key.text.chars().all(|c| c.is_alphanumeric() || c == '_')
+            && !key.text.starts_with(|c: char| c.is_ascii_digit());
         if !is_name || key.text.is_empty() {
             out.push(
                 Diagnostic::error(key.span, format!("`{}` is no name for a variable", key.text))
@@ -83,7 +87,10 @@ fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<S
     for document in chain.documents.iter().rev() {
         let Some(node) = document.root.get("secrets") else { continue };
         if !matches!(node.value, Value::Map(_)) && !node.is_null() {
-            out.push(Diagnostic::error(node.span, format!("`secrets` is a map, and this is {}", node.kind_name())).help("write NAME: {env: VARIABLE}"));
+            out.push(
+                Diagnostic::error(node.span, format!("`secrets` is a map, and this is {}", node.kind_name()))
+                    .help("write NAME: {env: VARIABLE}"),
+            );
         }
         for (key, node) in node.entries() {
             if let Some((generate, _)) = node.entries().iter().find(|(key, _)| key.text == "generate") {
