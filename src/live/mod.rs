@@ -65,7 +65,7 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
         )
         .collect();
 
-    let files = objects.to_vec();
+    let files: Vec<Object> = objects.iter().filter(|object| object.kind.section() == "images").cloned().collect();
     let hashing = tokio::task::spawn_blocking(move || hashes::of_images(&files));
     let server = client.server();
     let first = wanted(&snapshot.projects, &named, &pools);
