@@ -109,7 +109,7 @@ fn progress_is_lxds_own() {
         progress.iter().any(|event| event["address"] == address && event["text"].as_str().unwrap().contains(text))
     };
     assert!(tells("images.bb", "Upload: 100%"), "{progress:?}");
-    assert!(tells("instances.one", "Unpack: "), "{progress:?}");
+    assert!(tells("instances.one", "Unpack"), "{progress:?}");
     case.destroy(&[]);
 }
 
