@@ -144,6 +144,29 @@ fn the_first_interrupt_ends_running_steps_and_starts_none() {
 }
 
 #[test]
+fn the_second_interrupt_leaves_at_once() {
+    let case = Case::new("leave");
+    case.site(&format!(
+        "{BASE}\ninstances: {{one: {{image: bb, profiles: [base], stop_timeout: 0s, ready: [{{tcp: 4711}}]}}}}\n"
+    ));
+    let child = case.command(&["apply", "site.yaml", "--yes"]).spawn().unwrap();
+    let is_running = || case.try_get("instances/one").is_some_and(|one| one["status"] == "Running");
+    while !is_running() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let interrupt = || {
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    };
+    interrupt();
+    interrupt();
+    let started = std::time::Instant::now();
+    finish(child).exits(130).says("Ctrl-C again leaves at once");
+    assert!(started.elapsed() < Duration::from_secs(20), "it waited for the check: {:?}", started.elapsed());
+    case.destroy(&[]);
+}
+
+#[test]
 fn a_server_that_is_not_there_is_told_with_what_to_do() {
     let case = Case::new("noserver");
     case.site("projects: {}\n");

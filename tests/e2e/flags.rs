@@ -128,3 +128,23 @@ fn colours_only_where_they_are_wanted() {
     case.site("projects: {\"@NAME@\": {}}\n");
     case.run(&["plan", "site.yaml"]).exits(0).says_not("\u{1b}[");
 }
+
+#[test]
+fn a_plan_reads_as_often_for_many_objects_as_for_few_and_writes_nothing() {
+    let case = Case::new("reads");
+    let with = |count: usize| {
+        case.site(
+            &SITE.replace("one: {profiles", &format!("many: {{count: {count}, profiles: [base], state: stopped}}\n  one: {{profiles")),
+        );
+        case.apply(&[]);
+        let plan = case.run(&["plan", "site.yaml", "-vv"]).exits(0).says("No changes.");
+        let requests: Vec<String> =
+            plan.stderr.lines().filter(|line| line.contains("/1.0")).map(str::to_owned).collect();
+        assert!(requests.iter().all(|line| line.contains("GET ")), "{requests:?}");
+        requests.len()
+    };
+    let (few, many) = (with(1), with(20));
+    assert_eq!(few, many);
+    assert_eq!(few, 8, "the server itself and one for each kind that the project may hold");
+    case.destroy(&[]);
+}
