@@ -35,7 +35,7 @@ pub struct SiteArgs {
     #[arg(long = "vars-file", value_name = "FILE", env = "LXDEPLOY_VARS_FILE", hide_env = true)]
     pub vars_files: Vec<PathBuf>,
     /// The longest that one operation at the server may take
-    #[arg(long, default_value = "10m", value_parser = duration, env = "LXDEPLOY_TIMEOUT", hide_env = true)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "LXDEPLOY_TIMEOUT", hide_env = true)]
     pub timeout: Duration,
 }
 
@@ -66,8 +66,8 @@ pub struct RunArgs {
     #[arg(long, alias = "auto-approve", short = 'y', env = "LXDEPLOY_YES", hide_env = true, value_parser = BoolishValueParser::new())]
     pub yes: bool,
     /// So many steps at once, in place of the measured bounds per kind of work
-    #[arg(long, value_name = "N", env = "LXDEPLOY_PARALLEL", hide_env = true)]
-    pub parallel: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), env = "LXDEPLOY_PARALLEL", hide_env = true)]
+    pub parallel: Option<u16>,
     /// Stop instances by force at once
     #[arg(long, env = "LXDEPLOY_FORCE_STOP", hide_env = true, value_parser = BoolishValueParser::new())]
     pub force_stop: bool,
@@ -235,7 +235,7 @@ impl Opened {
             }
         }
         let interrupt = interrupts();
-        let limits = args.parallel.map_or_else(Limits::default, Limits::of);
+        let limits = args.parallel.map_or_else(Limits::default, |parallel| Limits::of(parallel.into()));
         let mut reporter = self.reporter(args.format, global);
         let run = apply::Run {
             client: &self.client,

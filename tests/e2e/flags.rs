@@ -133,9 +133,10 @@ fn colours_only_where_they_are_wanted() {
 fn a_plan_reads_as_often_for_many_objects_as_for_few_and_writes_nothing() {
     let case = Case::new("reads");
     let with = |count: usize| {
-        case.site(
-            &SITE.replace("one: {profiles", &format!("many: {{count: {count}, profiles: [base], state: stopped}}\n  one: {{profiles")),
-        );
+        case.site(&SITE.replace(
+            "one: {profiles",
+            &format!("many: {{count: {count}, profiles: [base], state: stopped}}\n  one: {{profiles"),
+        ));
         case.apply(&[]);
         let plan = case.run(&["plan", "site.yaml", "-vv"]).exits(0).says("No changes.");
         let requests: Vec<String> =
