@@ -20,68 +20,11 @@ set -euo pipefail
 PACKAGES=(lxd lxd-client lxd-tools lxcfs dnsmasq-base iproute2 nftables iptables squashfs-tools uidmap attr acl
     rsync busybox-static curl jq xz-utils)
 
-die() { echo "bed: $*" >&2; exit 1; }
-quietly() { "$@" >/dev/null 2>&1; }
+NAME=bed
+. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/host.sh"
 
 # The bed's own client: no remotes of the user's, no wait for a daemon that hangs.
 bed_lxc() { LXD_DIR=$dir LXD_CONF=$dir/client timeout 60 lxc --force-local "$@" </dev/null; }
-
-install_packages() {
-    local package missing=()
-    for package in "${PACKAGES[@]}"; do
-        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
-    done
-    [[ ${#missing[@]} -eq 0 ]] && return
-    command -v apt-get >/dev/null || die "missing: ${missing[*]} (only Debian's are installed by this script)"
-    echo "bed: installing ${missing[*]}" >&2
-    apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
-}
-
-# An init system has done this long before; a bare machine or container may have none.
-mount_cgroups() {
-    quietly mountpoint /sys/fs/cgroup && return
-    local controllers controller
-    # What the kernel holds in version 1 cannot be had in version 2 at the same time.
-    controllers=$(awk '!/^#/ && $2 != 0 && $4 == 1 {print $1}' /proc/cgroups 2>/dev/null || true)
-    if [[ -z $controllers ]]; then
-        mount -t cgroup2 cgroup2 /sys/fs/cgroup
-        return
-    fi
-    mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
-    for controller in $controllers; do
-        mkdir -p "/sys/fs/cgroup/$controller"
-        mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
-    done
-    mkdir -p /sys/fs/cgroup/systemd /sys/fs/cgroup/unified
-    mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
-}
-
-start_lxcfs() {
-    quietly mountpoint /var/lib/lxcfs && return
-    mkdir -p /var/lib/lxcfs
-    setsid lxcfs /var/lib/lxcfs </dev/null >"$dir/lxcfs.log" 2>&1 &
-    echo $! >"$dir/lxcfs.pid"
-    local try
-    for try in {1..50}; do
-        quietly mountpoint /var/lib/lxcfs && return
-        sleep 0.1
-    done
-    die "lxcfs does not start: $(cat "$dir/lxcfs.log")"
-}
-
-# The pid in a file, if it is that of a live process of this name.
-live_pid() { # FILE NAME
-    local pid
-    pid=$(cat "$1" 2>/dev/null) && [[ -n $pid && $(cat "/proc/$pid/comm" 2>/dev/null) == "$2" ]] && echo "$pid"
-}
-
-start_daemon() {
-    LXD_DIR=$dir setsid lxd --group root --logfile "$dir/lxd.log" </dev/null >"$dir/lxd.out" 2>&1 &
-    echo $! >"$dir/lxd.pid"
-    LXD_DIR=$dir lxd waitready --timeout=60 || die "the daemon does not start: $(tail -n 20 "$dir/lxd.log" "$dir/lxd.out")"
-}
 
 free_port() {
     local port
@@ -158,13 +101,13 @@ start() {
     [[ $EUID -eq 0 ]] || die "LXD needs root"
     [[ ${#dir} -le 80 ]] || die "$dir is too long for a socket in it; use mktemp -d /tmp/lxd.XXXXXX"
     if [[ -e $dir && ! -e $dir/bed && -n $(ls -A "$dir") ]]; then die "$dir holds something else"; fi
-    install_packages
+    install_packages "${PACKAGES[@]}"
     mkdir -p "$dir"
     chmod 711 "$dir" # guests' root is nobody here and must reach its root file system
     touch "$dir/bed"
     mount_cgroups
-    start_lxcfs
-    live_pid "$dir/lxd.pid" lxd >/dev/null || start_daemon
+    start_lxcfs "$dir/lxcfs.log" "$dir/lxcfs.pid"
+    live_pid "$dir/lxd.pid" lxd >/dev/null || start_lxd "$dir" root "$dir/lxd.log" "$dir/lxd.pid"
     configure
     build_image
 }
@@ -207,43 +150,26 @@ leftovers() {
     return 0
 }
 
-wait_gone() { # PID TENTHS
-    local try
-    for ((try = 0; try < $2; try++)); do
-        [[ -d /proc/$1 ]] || return 0
-        sleep 0.1
-    done
-    return 1
-}
-
-end_process() { # PID
-    quietly kill -TERM "$1" || return 0
-    wait_gone "$1" 300 || { quietly kill -KILL "$1" || true; wait_gone "$1" 50 || true; }
-}
-
 # What the API could not take away because the daemon died or refused.
 sweep() {
-    local pid child path name chain
-    for pid in $(leftovers); do
+    local pid child path name chain link pids
+    pids=$(leftovers)
+    for pid in $pids; do
         for child in $(cat "/proc/$pid/task/$pid/children" 2>/dev/null); do
             quietly kill -KILL "$child" || true # a container's init; its monitor cleans up and ends
         done
-        wait_gone "$pid" 20 || end_process "$pid"
     done
+    for pid in $pids; do wait_gone "$pid" 20 || end_process "$pid"; done
     for path in "$dir"/networks/*/; do
         name=$(basename "$path")
         [[ -e /sys/class/net/$name/bridge ]] || continue
-        ip link delete "$name" || true
+        for link in "/sys/class/net/$name/brif/"*; do
+            [[ ! -e $link ]] || quietly ip link delete "$(basename "$link")" || true # containers' veths come back to us
+        done
+        quietly ip link delete "$name" || true
         for chain in $(nft list table inet lxd 2>/dev/null | awk -v net="$name" '$1 == "chain" && substr($2, index($2, ".") + 1) == net {print $2}'); do
             quietly nft delete chain inet lxd "$chain" || true
         done
-    done
-}
-
-unmount_below() {
-    local point
-    awk -v dir="$dir/" 'index($5, dir) == 1 {print $5}' /proc/self/mountinfo | tac | while read -r point; do
-        umount "$point" 2>/dev/null || umount -l "$point" || true
     done
 }
 
@@ -256,11 +182,8 @@ stop() {
         end_process "$pid"
     fi
     sweep
-    unmount_below
-    if pid=$(live_pid "$dir/lxcfs.pid" lxcfs); then
-        end_process "$pid"
-        quietly umount -l /var/lib/lxcfs || true
-    fi
+    unmount_below "$dir"
+    end_lxcfs "$dir/lxcfs.pid"
     rm -rf --one-file-system "$dir"
 }
 
