@@ -116,11 +116,16 @@ start() {
 empty_daemon() {
     local project name
     quietly bed_lxc query /1.0 || return 0
-    bed_lxc list --all-projects -f json | jq -r '.[] | .project + " " + .name' |
-        while read -r project name; do echo "$project" "$name"; done |
-        LXD_DIR=$dir LXD_CONF=$dir/client xargs -r -P 4 -L 1 \
-            sh -c 'lxc --force-local config unset "$2" security.protection.delete --project "$1"
-                timeout 60 lxc --force-local delete --force "$2" --project "$1"' delete >/dev/null 2>&1 || true
+    bed_lxc list --all-projects -f json |
+        jq -r '.[] | select(.config["security.protection.delete"] == "true") | .project + " " + .name' |
+        while read -r project name; do
+            quietly bed_lxc config unset "$name" security.protection.delete --project "$project" || true
+        done
+    for project in $(bed_lxc project list -f json | jq -r '.[].name'); do
+        bed_lxc list --project "$project" -f json | jq -r '.[].name' |
+            LXD_DIR=$dir LXD_CONF=$dir/client xargs -r -P 4 -n 8 \
+                timeout 120 lxc --force-local delete --force --project "$project" >/dev/null 2>&1 || true
+    done
     # A network goes only when no profile uses it.
     for project in $(bed_lxc project list -f json | jq -r '.[].name'); do
         for name in $(bed_lxc profile list --project "$project" -f json | jq -r '.[].name'); do
