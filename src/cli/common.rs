@@ -12,7 +12,7 @@ use crate::apply::schedule::Limits;
 use crate::apply::{self, Interrupt};
 use crate::live::{self, Snapshot};
 use crate::lxd::{self, Client};
-use crate::model::{Address, Event, Masker, units};
+use crate::model::{Address, Event, Masker, Sources, units};
 use crate::plan::{self, Plan};
 use crate::report::{self, JsonLines, Plain, Reporter, Style, Terminal};
 use crate::site::{self, SecretMode, Site};
@@ -124,6 +124,8 @@ pub struct Opened {
     pub site: Site,
     /// Hides secrets.
     pub masker: Masker,
+    /// Its files.
+    pub sources: Sources,
     /// The server.
     pub client: Client,
 }
@@ -136,11 +138,11 @@ pub fn complain(global: &Global, message: &str) -> Exit {
 }
 
 /// Loads a site and shows what was found. `None` if there is an error.
-pub fn load(args: &SiteArgs, global: &Global, secrets: SecretMode) -> Option<(Site, Masker)> {
+pub fn load(args: &SiteArgs, global: &Global, secrets: SecretMode) -> Option<(Site, Masker, Sources)> {
     load_in(args, args.project.clone(), global, secrets)
 }
 
-fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: SecretMode) -> Option<(Site, Masker)> {
+fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: SecretMode) -> Option<(Site, Masker, Sources)> {
     let options =
         site::Options { vars: args.vars.clone(), vars_files: args.vars_files.clone(), project, secrets };
     let loaded = site::load(&args.site, &options);
@@ -154,7 +156,7 @@ fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: S
         let s = if errors == 1 { "" } else { "s" };
         complain(global, &format!("{}: {errors} error{s}", args.site.display()));
     }
-    Some((loaded.site?, loaded.masker))
+    Some((loaded.site?, loaded.masker, loaded.sources))
 }
 
 /// Loads a site and finds its server; nothing is sent yet.
@@ -162,17 +164,17 @@ fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: S
 /// # Errors
 /// What went wrong, told already.
 pub fn open(args: &SiteArgs, global: &Global) -> Result<Opened, Exit> {
-    let (mut site, mut masker) = load(args, global, SecretMode::Read).ok_or(Exit::Failed)?;
+    let (mut site, mut masker, mut sources) = load(args, global, SecretMode::Read).ok_or(Exit::Failed)?;
     let told = |error: lxd::Error| complain(global, &error.to_string());
     let remote = args.remote.clone().or_else(|| site.remote.as_ref().map(|remote| remote.value.clone()));
     let fingerprint = site.server_fingerprint.as_ref().map(|fingerprint| fingerprint.value.as_str());
     let endpoint = lxd::resolve(remote.as_deref().unwrap_or("local"), fingerprint).map_err(told)?;
     if let Some(project) = endpoint.project.clone().filter(|_| !site.names_project) {
         // A remote of lxc's may name its own project.
-        (site, masker) = load_in(args, Some(project), global, SecretMode::Read).ok_or(Exit::Failed)?;
+        (site, masker, sources) = load_in(args, Some(project), global, SecretMode::Read).ok_or(Exit::Failed)?;
     }
     let client = Client::connect(&endpoint, args.timeout).map_err(told)?;
-    Ok(Opened { site, masker, client })
+    Ok(Opened { site, masker, sources, client })
 }
 
 impl Opened {
@@ -207,9 +209,9 @@ impl Opened {
         match format {
             Format::Text => {
                 let style = Style::of(&std::io::stdout(), global.no_color);
-                print!("{}", self.masker.mask(&report::text::plan(plan, style)));
+                print!("{}", self.masker.mask(&report::text::plan(plan, &self.sources, style)));
             }
-            Format::Json => println!("{}", report::json::masked(report::json::plan(plan), &self.masker)),
+            Format::Json => println!("{}", report::json::masked(report::json::plan(plan, &self.sources), &self.masker)),
         }
     }
 

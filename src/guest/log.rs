@@ -18,13 +18,18 @@ pub async fn last_log_lines(client: &Client, id: &Id) -> Vec<String> {
     }
     let name = crate::lxd::escape(&id.name);
     for path in [format!("/1.0/instances/{name}/console"), format!("/1.0/instances/{name}/logs/lxc.log")] {
-        if let Ok(text) = client.text(&path, &id.project).await
-            && !text.trim().is_empty()
-        {
-            return tail(&text);
+        let text = client.text(&path, &id.project).await.unwrap_or_default();
+        let lines = tail(&without_warnings(&text));
+        if !lines.is_empty() {
+            return lines;
         }
     }
     vec![]
+}
+
+/// LXD's log warns of what the kernel has not at every start; what failed is told as an error.
+fn without_warnings(text: &str) -> String {
+    text.lines().filter(|line| !line.contains(" WARN ")).collect::<Vec<_>>().join("\n")
 }
 
 fn tail(text: &str) -> Vec<String> {

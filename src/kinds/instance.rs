@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use super::declare::check_hostname;
 use super::options::{self, Entity};
 use super::{
-    Creation, Decode, Declared, Effect, ImageRef, ImageSource, Kind, Lifecycle, Object, Place, Power, Raw, Wanted, body,
+    Creation, Decode, Declared, Effect, ImageRef, ImageSource, Kind, Lifecycle, Object, Place, Power, Raw, Reference, Wanted, body,
     ready,
 };
 use crate::diagnostic::Diagnostic;
@@ -126,6 +126,10 @@ impl Kind for Instance {
             let names: Vec<Value> =
                 profiles.value.iter().map(|profile| cx.reference("profiles", profile).into()).collect();
             fields.insert(Path::field("profiles"), leaf(names.into(), profiles.span));
+        } else if let Some((address, name)) = cx.names.find("profiles", "default", &cx.common.project) {
+            // LXD gives it the image's profiles, which are `default` unless somebody chose others.
+            let (section, pool, span) = ("profiles", None, cx.common.span);
+            cx.references.push(Reference { section, name, address: Some(address), pool, span });
         }
         cx.config(&mut fields, "config", &Entity::Instance, &body.config);
         cx.devices(&mut fields, &body.devices);

@@ -103,6 +103,17 @@ impl PartialEq for Request {
     }
 }
 
+/// So often is a list read again that an object vanished from while it was read.
+const RACES: usize = 5;
+
+impl Request {
+    /// True if it is the project or pool itself that is not there.
+    fn is_of_a_missing_place(&self, error: &lxd::Error) -> bool {
+        let text = error.to_string().to_ascii_lowercase();
+        self.pool.is_some() || text.contains("project not found")
+    }
+}
+
 type Answer = (Request, Result<Vec<row::Row>, lxd::Error>);
 
 /// The reads that cover these projects and pools. An instance is looked for in every project: one that is
@@ -136,8 +147,17 @@ async fn fetch(client: &Client, requests: Vec<Request>) -> Vec<Answer> {
             (None, Place::Project { .. }) => request.kind.list_everywhere(),
             (project, _) => request.kind.list(project.as_deref().unwrap_or("default"), request.pool.as_deref()),
         };
-        let rows = client.read::<Option<Vec<row::Row>>>(&call).await.map(|(rows, _)| rows.unwrap_or_default());
-        (request, rows)
+        let mut rows = client.read::<Option<Vec<row::Row>>>(&call).await;
+        for _ in 0..RACES {
+            match &rows {
+                // LXD lists names and then reads each: somebody's object that goes in between fails the whole list.
+                Err(error) if error.is_not_found() && !request.is_of_a_missing_place(error) => {
+                    rows = client.read(&call).await;
+                }
+                _ => break,
+            }
+        }
+        (request, rows.map(|(rows, _)| rows.unwrap_or_default()))
     }))
     .await
 }

@@ -43,6 +43,11 @@ impl Sources {
         &self.files[file.0 as usize].1
     }
 
+    /// `FILE:LINE:COL`, as editors and compilers have it.
+    pub fn place(&self, span: Span) -> String {
+        format!("{}:{}:{}", self.path(span.file).display(), span.line, span.column)
+    }
+
     /// Every file read, in order of reading.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| path.as_path())

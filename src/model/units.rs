@@ -80,8 +80,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 pub fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
-        0..10 => format!("{:.1}s", duration.as_secs_f64()),
-        10..60 => format!("{seconds}s"),
+        0..10 if duration.subsec_millis() > 0 || seconds == 0 => format!("{:.1}s", duration.as_secs_f64()),
+        0..60 => format!("{seconds}s"),
         _ => format!("{}m{:02}s", seconds / 60, seconds % 60),
     }
 }

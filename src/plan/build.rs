@@ -71,7 +71,7 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
         site: &site.name,
         snapshot,
         options,
-        plan: Plan { site: site.name.clone(), destroy: options.destroy, ..Plan::default() },
+        plan: Plan { site: site.name.clone(), project: site.project.clone(), destroy: options.destroy, ..Plan::default() },
         seen: HashSet::new(),
     };
     builder.check_options(site);
@@ -496,29 +496,17 @@ impl<'a> Builder<'a> {
 
 /// All wanted leaves as a diff against nothing.
 fn created(object: &Object) -> Vec<FieldDiff> {
-    let mut fields: Vec<FieldDiff> = object
-        .fields
-        .iter()
-        .map(|(path, wanted)| FieldDiff {
-            path: path.clone(),
-            before: None,
-            after: Some(wanted.value.clone()),
-            sensitive: wanted.sensitive,
-            effect: Effect::Live,
-            why: String::new(),
-            drift: false,
-        })
-        .collect();
-    if let Some((_, text, _)) = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref()) {
-        fields.push(FieldDiff {
-            path: Path::field("image"),
-            before: None,
-            after: Some(text.clone().into()),
-            sensitive: false,
-            effect: Effect::Live,
-            why: String::new(),
-            drift: false,
-        });
-    }
-    fields
+    let field = |path: Path, after: serde_json::Value, sensitive| FieldDiff {
+        path,
+        before: None,
+        after: Some(after),
+        sensitive,
+        effect: Effect::Live,
+        why: String::new(),
+        drift: false,
+    };
+    let image = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref());
+    let image = image.map(|(_, text, _)| field(Path::field("image"), text.clone().into(), false));
+    let fields = object.fields.iter().map(|(path, wanted)| field(path.clone(), wanted.value.clone(), wanted.sensitive));
+    image.into_iter().chain(fields).collect()
 }

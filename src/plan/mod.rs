@@ -22,6 +22,8 @@ use crate::model::{Address, Id, Path, Span, StepId, Verb};
 pub struct Plan {
     /// The site's name.
     pub site: String,
+    /// Where its objects live unless they name another project.
+    pub project: String,
     /// `--target` or `--exclude` left something out.
     pub partial: bool,
     /// This is a plan to destroy.

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
+use super::prune::GIVEN_BACK;
 use super::{Action, Effect, Plan, Step};
 use crate::kinds::{self, Object, Place, Power, Raw};
 use crate::live::Snapshot;
@@ -159,7 +160,10 @@ fn constraints(
     }
 
     // What goes, goes after everything that used it has gone or has been changed.
-    let going: Vec<(usize, NodeIndex)> = (0..steps.len()).filter_map(|index| Some((index, step(index, Verb::Delete)?))).collect();
+    // LXD's own, given back, counts as going.
+    let is_given_back = |index: usize| plan.changes[index].reason.code == GIVEN_BACK;
+    let goes = |index: usize| step(index, if is_given_back(index) { Verb::Update } else { Verb::Delete });
+    let going: Vec<(usize, NodeIndex)> = (0..steps.len()).filter_map(|index| Some((index, goes(index)?))).collect();
     if going.is_empty() {
         return pairs;
     }
@@ -186,7 +190,7 @@ fn constraints(
                 "storage_pools" => plan.changes[other].id.pool.as_deref() == Some(id.name.as_str()),
                 _ => false,
             };
-            if inside && is_delete(other) {
+            if inside && (is_delete(other) || is_given_back(other)) {
                 pairs.push((inner, delete));
             }
         }

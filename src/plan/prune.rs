@@ -8,6 +8,9 @@ use super::{Action, Change, Effect, FieldDiff, Note, Reason, Refusal, Work};
 use crate::kinds::{self, Kind, Object, Raw, Record};
 use crate::model::{Address, Id, Path};
 
+/// The reason of what LXD never lets go: it loses what is ours.
+pub(super) const GIVEN_BACK: &str = "given-back";
+
 /// One live object that goes, or would.
 struct Candidate<'a> {
     kind: &'static dyn Kind,
@@ -19,8 +22,7 @@ struct Candidate<'a> {
 
 /// Plans the deletion of what the file no longer names.
 pub(super) fn prune(builder: &mut Builder<'_>, wanted: &[Object]) {
-    let candidates: Vec<Candidate<'_>> =
-        stamped(builder, wanted).into_iter().filter(|c| !builder.seen.contains(&(c.kind.section(), c.id.clone()))).collect();
+    let candidates = stamped(builder, wanted);
     remove(builder, wanted, candidates, ("removed-from-site", "no longer in the file"));
 }
 
@@ -36,6 +38,9 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
     for kind in kinds::all().iter().copied() {
         for (id, live) in snapshot.all(kind.section()) {
             let Some(stamp) = kind.stamps(live).into_iter().find(|stamp| stamp.site == builder.site) else { continue };
+            if builder.seen.contains(&(kind.section(), id.clone())) {
+                continue;
+            }
             match owner(kind, id, live, builder.site) {
                 Owner::Ours(record) => {
                     let name = stamped_name(kind, &stamp).to_owned();
@@ -105,7 +110,7 @@ fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidat
         let mut work = Work { kind: Some(kind), object, live: Some(live.clone()), ..Work::default() };
         if kind.is_built_in(&id.name) {
             change.action = Action::Update;
-            change.reason = Reason { code: "given-back", text: "LXD's own: our keys and our stamp go, no more".into() };
+            change.reason = Reason { code: GIVEN_BACK, text: "LXD's own: our keys and our stamp go, no more".into() };
             change.diff = ours(kind, live, &record);
             work.writes = true;
             work.object = None;

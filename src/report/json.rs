@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::model::Masker;
+use crate::model::{Masker, Sources};
 use crate::plan::{Change, FieldDiff, Plan};
 
 /// What stands in a sensitive value's place.
 const MASK: &str = "(sensitive)";
 
 /// The document of `--format json`.
-pub fn plan(plan: &Plan) -> Value {
+pub fn plan(plan: &Plan, sources: &Sources) -> Value {
     let summary = plan.summary();
     json!({
         "format_version": "1.0",
@@ -30,6 +30,7 @@ pub fn plan(plan: &Plan) -> Value {
             "code": refusal.code,
             "text": refusal.text,
             "help": refusal.help,
+            "place": refusal.span.map(|span| sources.place(span)),
         })).collect::<Vec<_>>(),
         "notes": plan.notes.iter().map(|note| json!({
             "address": note.address.as_ref().map(ToString::to_string),

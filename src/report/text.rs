@@ -5,11 +5,11 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::Style;
-use crate::model::Path;
+use crate::model::{Id, Path, Sources};
 use crate::plan::{Action, Change, Effect, FieldDiff, Plan};
 
 /// Renders a plan.
-pub fn plan(plan: &Plan, style: Style) -> String {
+pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
     let mut text = String::new();
     let changes: Vec<&Change> = plan.changes.iter().filter(|change| change.action != Action::NoOp).collect();
     if plan.partial {
@@ -18,7 +18,7 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     if !changes.is_empty() {
         text += &legend(&changes, style);
         for change in &changes {
-            text += &one(change, style);
+            text += &one(change, &plan.project, style);
             text.push('\n');
         }
     }
@@ -30,7 +30,10 @@ pub fn plan(plan: &Plan, style: Style) -> String {
     }
     for refusal in &plan.refused {
         let _ = writeln!(text, "{} {}", style.red("refused:"), refusal.text);
-        let _ = writeln!(text, "         {}", refusal.help);
+        if let Some(span) = refusal.span {
+            let _ = writeln!(text, "    {} {}", style.dim("-->"), sources.place(span));
+        }
+        let _ = writeln!(text, "    {} {}", style.dim("help:"), refusal.help);
     }
     if !plan.refused.is_empty() {
         text.push('\n');
@@ -101,7 +104,7 @@ fn legend(changes: &[&Change], style: Style) -> String {
     text + "\n"
 }
 
-fn one(change: &Change, style: Style) -> String {
+fn one(change: &Change, project: &str, style: Style) -> String {
     let pad = if change.action == Action::Replace { "" } else { "  " };
     let mut reason = match change.reason.code {
         "absent" | "changed" => String::new(),
@@ -111,9 +114,8 @@ fn one(change: &Change, style: Style) -> String {
         reason.clone_from(&change.reason.text);
     }
     let mut text = format!("{pad}{} {}", symbol(change.action, style), style.bold(&change.address.to_string()));
-    let plain_name = change.id.name == change.address.key && change.id.project == "default";
-    if !plain_name {
-        text += &style.dim(&format!(" ({})", change.id));
+    if let Some(place) = place(&change.id, &change.address.key, project) {
+        text += &style.dim(&format!(" ({place})"));
     }
     if !reason.is_empty() {
         text += &style.dim(&format!("  # {reason}"));
@@ -127,6 +129,19 @@ fn one(change: &Change, style: Style) -> String {
         let _ = writeln!(text, "      {}", style.dim(&affects(&change.affects)));
     }
     text
+}
+
+/// What the address does not say of where an object lives.
+fn place(id: &Id, key: &str, project: &str) -> Option<String> {
+    let name = (id.name != key).then(|| format!("named {}", short(&id.name)));
+    let project = (id.project != project && id.project != "default").then(|| format!("project {}", id.project));
+    let parts: Vec<String> = [name, project].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Fingerprints as `lxc image list` has them.
+fn short(name: &str) -> &str {
+    if name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit()) { &name[..12] } else { name }
 }
 
 fn affects(names: &[String]) -> String {

@@ -1,0 +1,12 @@
+//! End-to-end tests against a real LXD daemon, which `tests/run.sh` starts and which all of them share.
+//!
+//! Each test has a project, a bridge and a site name of its own, so that they run side by side.
+
+mod bed;
+
+mod applying;
+mod deleting;
+mod failing;
+mod flags;
+mod ownership;
+mod updating;
