@@ -105,6 +105,8 @@ start() {
     mkdir -p "$dir"
     chmod 711 "$dir" # guests' root is nobody here and must reach its root file system
     touch "$dir/bed"
+    mkdir -p "$dir/client"
+    [[ -e $dir/client/config.yml ]] || echo 'default-remote: local' >"$dir/client/config.yml"
     mount_cgroups
     start_lxcfs "$dir/lxcfs.log" "$dir/lxcfs.pid"
     live_pid "$dir/lxd.pid" lxd >/dev/null || start_lxd "$dir" root "$dir/lxd.log" "$dir/lxd.pid"
