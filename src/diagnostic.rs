@@ -29,32 +29,17 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at a place.
     pub fn error(span: Span, message: impl Into<String>) -> Self {
-        Diagnostic {
-            severity: Severity::Error,
-            message: message.into(),
-            span: Some(span),
-            help: None,
-            related: vec![],
-        }
+        Diagnostic { severity: Severity::Error, message: message.into(), span: Some(span), help: None, related: vec![] }
     }
 
     /// An error without a place in a file.
     pub fn plain(message: impl Into<String>) -> Self {
-        Diagnostic {
-            severity: Severity::Error,
-            message: message.into(),
-            span: None,
-            help: None,
-            related: vec![],
-        }
+        Diagnostic { severity: Severity::Error, message: message.into(), span: None, help: None, related: vec![] }
     }
 
     /// A warning at a place.
     pub fn warning(span: Span, message: impl Into<String>) -> Self {
-        Diagnostic {
-            severity: Severity::Warning,
-            ..Diagnostic::error(span, message)
-        }
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(span, message) }
     }
 
     /// With a remedy.

@@ -39,7 +39,7 @@ pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mu
     let (mut done, mut failed) = (0, 0);
     emit(Event::Started { steps: plan.steps.len() });
     loop {
-        while let Some(id) = schedule.next() {
+        while let Some(id) = schedule.start_next() {
             let step = &plan.steps[id.0];
             since.insert(id, Instant::now());
             emit(Event::StepStarted { step: id, address: step.address.clone(), verb: step.verb });

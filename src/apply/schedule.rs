@@ -122,7 +122,7 @@ impl Schedule {
     }
 
     /// A step that may start now; it counts as running.
-    pub fn next(&mut self) -> Option<StepId> {
+    pub fn start_next(&mut self) -> Option<StepId> {
         if self.is_interrupted {
             return None;
         }
@@ -183,7 +183,10 @@ impl Schedule {
 
     /// Steps that have not ended: after an interruption those that were not tried.
     pub fn remaining(&self) -> Vec<StepId> {
-        (0..self.ended.len()).filter(|index| !self.ended[*index] && !self.running.contains_key(index)).map(StepId).collect()
+        (0..self.ended.len())
+            .filter(|index| !self.ended[*index] && !self.running.contains_key(index))
+            .map(StepId)
+            .collect()
     }
 }
 
@@ -196,18 +199,25 @@ mod tests {
 
     /// Steps whose dependencies are earlier steps, and the class of each.
     fn plan() -> impl Strategy<Value = (Vec<Step>, Vec<Class>)> {
-        let class = prop_oneof![Just(Class::Unpack), Just(Class::Power), Just(Class::Write), Just(Class::Global), Just(Class::Wait)];
-        prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..12usize, class), 0..40).prop_map(|raw| {
-            let steps = raw.iter().enumerate().map(|(index, (before, address, _))| {
-                let mut waits_for: Vec<StepId> =
-                    before.iter().filter(|_| index > 0).map(|before| StepId(before.index(index))).collect();
-                waits_for.sort_unstable();
-                waits_for.dedup();
-                let address = Address::new("instances", format!("i{address}"));
-                Step { id: StepId(index), address, verb: Verb::Update, change: 0, waits_for }
-            });
-            (steps.collect(), raw.iter().map(|(_, _, class)| *class).collect())
-        })
+        let class = prop_oneof![
+            Just(Class::Unpack),
+            Just(Class::Power),
+            Just(Class::Write),
+            Just(Class::Global),
+            Just(Class::Wait)
+        ];
+        prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..12usize, class), 0..40)
+            .prop_map(|raw| {
+                let steps = raw.iter().enumerate().map(|(index, (before, address, _))| {
+                    let mut waits_for: Vec<StepId> =
+                        before.iter().filter(|_| index > 0).map(|before| StepId(before.index(index))).collect();
+                    waits_for.sort_unstable();
+                    waits_for.dedup();
+                    let address = Address::new("instances", format!("i{address}"));
+                    Step { id: StepId(index), address, verb: Verb::Update, change: 0, waits_for }
+                });
+                (steps.collect(), raw.iter().map(|(_, _, class)| *class).collect())
+            })
     }
 
     fn dependents_of(steps: &[Step], failed: &HashSet<usize>) -> HashSet<usize> {
@@ -233,7 +243,7 @@ mod tests {
             let (mut running, mut done, mut failed, mut blocked) = (vec![], HashSet::new(), HashSet::new(), HashSet::new());
             let mut pick = order;
             loop {
-                while let Some(step) = schedule.next() {
+                while let Some(step) = schedule.start_next() {
                     prop_assert!(steps[step.0].waits_for.iter().all(|before| done.contains(&before.0)));
                     prop_assert!(running.iter().all(|other: &StepId| steps[other.0].address != steps[step.0].address));
                     running.push(step);
@@ -258,11 +268,11 @@ mod tests {
         #[test]
         fn nothing_starts_after_an_interruption((steps, classes) in plan(), before in 0..5usize) {
             let mut schedule = Schedule::new(&steps, classes, Limits::default());
-            let started: Vec<StepId> = std::iter::from_fn(|| schedule.next()).take(before).collect();
+            let started: Vec<StepId> = std::iter::from_fn(|| schedule.start_next()).take(before).collect();
             schedule.interrupt();
             for step in &started {
                 schedule.finished(*step, true);
-                prop_assert_eq!(schedule.next(), None);
+                prop_assert_eq!(schedule.start_next(), None);
             }
             prop_assert!(schedule.is_done());
             prop_assert_eq!(schedule.remaining().len(), steps.len() - started.len());

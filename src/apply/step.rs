@@ -126,7 +126,11 @@ impl One<'_> {
         for _ in 1..TRIES {
             match self.client.run(call, progress.as_ref()).await {
                 Err(error) if error.is_transient() => {
-                    let event = Event::StepRetried { step: self.step.id, address: self.step.address.clone(), message: error.to_string() };
+                    let event = Event::StepRetried {
+                        step: self.step.id,
+                        address: self.step.address.clone(),
+                        message: error.to_string(),
+                    };
                     let _ = self.context.events.send(event);
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -178,7 +182,8 @@ impl One<'_> {
     /// True if the object is there with this run's stamp.
     async fn is_made(&self, kind: &dyn Kind, id: &Id) -> Result<bool, Failure> {
         let found = self.read(id, &Raw::new()).await?;
-        Ok(found.is_some_and(|(raw, _)| self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(&raw).contains(stamp))))
+        Ok(found
+            .is_some_and(|(raw, _)| self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(&raw).contains(stamp))))
     }
 
     fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
@@ -208,7 +213,8 @@ impl One<'_> {
     async fn create_image(&self, kind: &'static dyn Kind, object: &Object) -> Result<(), Failure> {
         let id = self.change.id.clone();
         let project = id.project.clone();
-        let known = self.context.run.snapshot.fingerprints.get(&object.address).and_then(|known| known.as_ref().ok()).cloned();
+        let known =
+            self.context.run.snapshot.fingerprints.get(&object.address).and_then(|known| known.as_ref().ok()).cloned();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
         let creation = Creation { id: &id, stamp_leaves: leaves.clone(), image: None, fingerprint: known.clone() };
         let there = match &known {
@@ -284,7 +290,9 @@ impl One<'_> {
             let mut after = before.clone();
             for field in self.change.diff.iter().filter(|field| !is_power(&field.path)) {
                 let now = kind.live(&before, &field.path);
-                let is_as_shown = self.work.is_built_in || kind.is_rewritten(&field.path) || same(kind, &field.path, &now, &field.before);
+                let is_as_shown = self.work.is_built_in
+                    || kind.is_rewritten(&field.path)
+                    || same(kind, &field.path, &now, &field.before);
                 if !is_as_shown && !same(kind, &field.path, &now, &field.after) {
                     let shown = |value: &Option<Value>| match value {
                         _ if field.sensitive => "(sensitive)".to_owned(),
@@ -309,7 +317,14 @@ impl One<'_> {
         Err(Failure::because("changed under us, again and again; plan again when it is at rest"))
     }
 
-    async fn write(&self, kind: &dyn Kind, id: &Id, before: &Raw, after: &Raw, etag: Option<String>) -> Result<(), Error> {
+    async fn write(
+        &self,
+        kind: &dyn Kind,
+        id: &Id,
+        before: &Raw,
+        after: &Raw,
+        etag: Option<String>,
+    ) -> Result<(), Error> {
         for (index, mut call) in kind.update(id, before, after).into_iter().enumerate() {
             if index == 0 && call.method == Method::Put {
                 call.if_match.clone_from(&etag);
@@ -328,7 +343,9 @@ impl One<'_> {
                     let alias = call.path.rsplit('/').next().unwrap_or_default();
                     tracing::debug!("the alias {alias} is there already");
                     let name = match &call.body {
-                        crate::lxd::Body::Json(body) => body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                        crate::lxd::Body::Json(body) => {
+                            body.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+                        }
                         _ => String::new(),
                     };
                     self.send(&image::move_alias_call(id, &name, &image::fingerprint(after))).await?;
@@ -373,7 +390,9 @@ impl One<'_> {
         let call = instance::rename_call(&self.change.id, &self.object()?.name);
         match self.send(&call).await {
             Err(error @ (Error::OutcomeUnknown(_) | Error::Api { .. })) => {
-                if self.read(&self.id(), &Raw::new()).await?.is_some() && self.read(&self.change.id, &Raw::new()).await?.is_none() {
+                if self.read(&self.id(), &Raw::new()).await?.is_some()
+                    && self.read(&self.change.id, &Raw::new()).await?.is_none()
+                {
                     return Ok(());
                 }
                 Err(error.into())
@@ -384,7 +403,8 @@ impl One<'_> {
 
     async fn start(&self) -> Result<(), Failure> {
         let status = self.work.live.as_ref().and_then(|live| live.get("status")).and_then(Value::as_str);
-        let action = if status == Some("Frozen") && self.change.action != Action::Replace { "unfreeze" } else { "start" };
+        let action =
+            if status == Some("Frozen") && self.change.action != Action::Replace { "unfreeze" } else { "start" };
         self.power(&instance::power_call(&self.id(), action, None), "Running").await
     }
 
@@ -396,7 +416,9 @@ impl One<'_> {
         if !timeout.is_zero() {
             match self.power(&instance::power_call(id, "stop", Some(timeout)), "Stopped").await {
                 Ok(()) => return Ok(()),
-                Err(failure) => tracing::info!("{}: not stopped in time ({}); by force now", self.step.address, failure.message),
+                Err(failure) => {
+                    tracing::info!("{}: not stopped in time ({}); by force now", self.step.address, failure.message)
+                }
             }
         }
         self.power(&instance::power_call(id, "stop", Some(Duration::ZERO)), "Stopped").await
@@ -429,7 +451,9 @@ impl One<'_> {
     }
 
     async fn ready(&self) -> Result<(), Failure> {
-        let Some(lifecycle) = self.object()?.lifecycle.as_ref() else { return Ok(()) };
+        let Some(lifecycle) = self.object()?.lifecycle.as_ref() else {
+            return Ok(());
+        };
         let id = self.id();
         guest::wait_ready(self.client, &id, &lifecycle.ready, lifecycle.ready_timeout)
             .await

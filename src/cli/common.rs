@@ -142,9 +142,13 @@ pub fn load(args: &SiteArgs, global: &Global, secrets: SecretMode) -> Option<(Si
     load_in(args, args.project.clone(), global, secrets)
 }
 
-fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: SecretMode) -> Option<(Site, Masker, Sources)> {
-    let options =
-        site::Options { vars: args.vars.clone(), vars_files: args.vars_files.clone(), project, secrets };
+fn load_in(
+    args: &SiteArgs,
+    project: Option<String>,
+    global: &Global,
+    secrets: SecretMode,
+) -> Option<(Site, Masker, Sources)> {
+    let options = site::Options { vars: args.vars.clone(), vars_files: args.vars_files.clone(), project, secrets };
     let loaded = site::load(&args.site, &options);
     if !loaded.diagnostics.is_empty() {
         let style = Style::of(&std::io::stderr(), global.no_color);
@@ -186,7 +190,12 @@ impl Opened {
         let started = std::time::Instant::now();
         let snapshot = live::read(&self.client, &self.site.name, &self.site.project, &self.site.objects).await;
         let snapshot = snapshot.map_err(|error| complain(global, &self.masker.mask(&error.to_string())))?;
-        tracing::info!("read {} in {} requests, {:.1} ms", self.client.name(), self.client.requests(), started.elapsed().as_secs_f64() * 1000.0);
+        tracing::info!(
+            "read {} in {} requests, {:.1} ms",
+            self.client.name(),
+            self.client.requests(),
+            started.elapsed().as_secs_f64() * 1000.0
+        );
         if let Some(wanted) = &self.site.server_fingerprint
             && !snapshot.server.fingerprint.is_empty()
             && wanted.value != snapshot.server.fingerprint
@@ -243,7 +252,9 @@ impl Opened {
         let stderr = std::io::stderr();
         match format {
             Format::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()), masker)),
-            Format::Text if stderr.is_terminal() => Box::new(Terminal::new(Style::of(&stderr, global.no_color), masker)),
+            Format::Text if stderr.is_terminal() => {
+                Box::new(Terminal::new(Style::of(&stderr, global.no_color), masker))
+            }
             Format::Text => Box::new(Plain::new(Box::new(stderr), Style::default(), masker)),
         }
     }

@@ -27,7 +27,8 @@ pub fn start(global: &Global) {
     let registry = tracing_subscriber::registry();
     let result = match global.log_format {
         Format::Text => {
-            let layer = layer.without_time().with_target(false).with_ansi(Style::of(&std::io::stderr(), global.no_color).color);
+            let layer =
+                layer.without_time().with_target(false).with_ansi(Style::of(&std::io::stderr(), global.no_color).color);
             registry.with(layer.with_filter(filter)).try_init()
         }
         Format::Json => registry.with(layer.json().with_filter(filter)).try_init(),

@@ -17,8 +17,10 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 /// Declarative provisioner for LXD: a site file in git becomes running containers.
 #[derive(Debug, Parser)]
 #[command(name = "lxdeploy", version, about, max_term_width = 100)]
-#[command(after_help = "Every flag can be set by a variable LXDEPLOY_FLAG (LXDEPLOY_REMOTE, LXDEPLOY_YES=1); an empty one counts as unset.\n\
-    Exit codes: 0 done, 1 error, 2 changes pending (plan --detailed-exitcode), 130 interrupted.")]
+#[command(
+    after_help = "Every flag can be set by a variable LXDEPLOY_FLAG (LXDEPLOY_REMOTE, LXDEPLOY_YES=1); an empty one counts as unset.\n\
+    Exit codes: 0 done, 1 error, 2 changes pending (plan --detailed-exitcode), 130 interrupted."
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,

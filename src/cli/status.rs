@@ -40,7 +40,10 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
         };
         let plan = plan::build(&opened.site, &snapshot, &plan::Options::default());
         let refused = |address: &crate::model::Address| {
-            plan.refused.iter().find(|refusal| refusal.address.as_ref() == Some(address)).map(|refusal| refusal.text.clone())
+            plan.refused
+                .iter()
+                .find(|refusal| refusal.address.as_ref() == Some(address))
+                .map(|refusal| refusal.text.clone())
         };
         let wanted = opened.site.objects.iter().filter(|object| object.lifecycle.is_some() && !object.external);
         let rows: Vec<InstanceStatus> = stream::iter(wanted)
@@ -74,7 +77,8 @@ async fn one(
     let addresses = if runs { guest::addresses(&opened.client, &id).await.unwrap_or_default() } else { vec![] };
     let checks = object.lifecycle.as_ref().map(|lifecycle| lifecycle.ready.as_slice()).unwrap_or_default();
     let ready = if runs && !checks.is_empty() {
-        let quick: Vec<_> = checks.iter().map(|check| crate::kinds::Check { timeout: Some(CHECK), ..check.clone() }).collect();
+        let quick: Vec<_> =
+            checks.iter().map(|check| crate::kinds::Check { timeout: Some(CHECK), ..check.clone() }).collect();
         Some(guest::holds(&opened.client, &id, &quick).await)
     } else {
         None
@@ -82,8 +86,13 @@ async fn one(
     let note = refused.or_else(|| match change.map(|change| change.action) {
         Some(Action::NoOp) => None,
         Some(action) => {
-            let paths: Vec<String> = change.iter().flat_map(|change| &change.diff).map(|field| field.path.to_string()).collect();
-            let what = if paths.is_empty() || action == Action::Create { String::new() } else { format!(": {}", paths.join(", ")) };
+            let paths: Vec<String> =
+                change.iter().flat_map(|change| &change.diff).map(|field| field.path.to_string()).collect();
+            let what = if paths.is_empty() || action == Action::Create {
+                String::new()
+            } else {
+                format!(": {}", paths.join(", "))
+            };
             Some(format!("to {}{what}", action.as_str()))
         }
         None => None,

@@ -12,7 +12,9 @@ pub struct Args {
 
 /// Checks a site; no server, and no secret is read.
 pub fn run(args: &Args, global: &Global) -> Exit {
-    let Some((site, ..)) = load(&args.site, global, SecretMode::Placeholder) else { return Exit::Failed };
+    let Some((site, ..)) = load(&args.site, global, SecretMode::Placeholder) else {
+        return Exit::Failed;
+    };
     let style = Style::of(&std::io::stdout(), global.no_color);
     let platform = match &site.platform {
         Some((name, Some(release))) => format!(", on platform {name} {release}"),

@@ -9,7 +9,12 @@ use crate::model::Id;
 ///
 /// # Errors
 /// The command could not be run at all; a code other than 0 is no error.
-pub async fn exec(client: &Client, id: &Id, command: &[String], environment: &BTreeMap<String, String>) -> Result<i64, Error> {
+pub async fn exec(
+    client: &Client,
+    id: &Id,
+    command: &[String],
+    environment: &BTreeMap<String, String>,
+) -> Result<i64, Error> {
     let body = json!({
         "command": command, "environment": environment, "interactive": false,
         "wait-for-websocket": false, "record-output": false,

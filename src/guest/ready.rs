@@ -83,14 +83,21 @@ async fn inside(client: &Client, id: &Id, condition: &Condition, limit: Duration
         Condition::Ipv4 => return ipv4(client, id, limit).await,
     };
     let script = format!("{test}\n{LOOP}");
-    let command: Vec<String> = ["sh", "-c", &script, "ready"].iter().map(|word| (*word).to_owned()).chain(arguments.iter().cloned()).collect();
+    let command: Vec<String> =
+        ["sh", "-c", &script, "ready"].iter().map(|word| (*word).to_owned()).chain(arguments.iter().cloned()).collect();
     match exec(client, id, &command, &environment).await {
         Ok(0) => Ok(()),
         Ok(TIMED_OUT) => Err(format!("not within {}", format_duration(limit))),
-        Ok(NO_CLIENT) => Err("the guest has none of curl, wget, bash and python3 to ask with; use a tcp or exec check".into()),
-        Ok(code) if *condition == Condition::CloudInit => Err(format!("cloud-init ended with an error (status {code}); see `cloud-init status --long` in the guest")),
+        Ok(NO_CLIENT) => {
+            Err("the guest has no curl, wget, python3 or bash that works, to ask with; use a tcp or exec check".into())
+        }
+        Ok(code) if *condition == Condition::CloudInit => {
+            Err(format!("cloud-init ended with an error (status {code}); see `cloud-init status --long` in the guest"))
+        }
         Ok(code) => Err(format!("the check itself fails with code {code}")),
-        Err(Error::Api { message, .. }) if message.contains("not found") => Err(format!("the guest has no shell: {message}")),
+        Err(Error::Api { message, .. }) if message.contains("not found") => {
+            Err(format!("the guest has no shell: {message}"))
+        }
         Err(error) => Err(error.to_string()),
     }
 }
@@ -123,24 +130,32 @@ check() {
 
 /// An answer below 400, by whatever the guest has.
 const HTTP: &str = r#"
-check() {
-    if command -v curl >/dev/null 2>&1; then
-        code=$(curl -ks -o /dev/null -m 5 -w '%{http_code}' "$URL") || return 1
-        [ "$code" -ge 200 ] && [ "$code" -lt 400 ]; return
-    elif command -v wget >/dev/null 2>&1; then
-        wget -q -O /dev/null -T 5 "$URL" >/dev/null 2>&1 && return 0; return 1
-    elif command -v python3 >/dev/null 2>&1; then
-        python3 -c 'import ssl,sys,urllib.request as r
+ask_curl() {
+    code=$(curl -ks -o /dev/null -m 5 -w '%{http_code}' "$URL") && [ "$code" -ge 200 ] && [ "$code" -lt 400 ]
+}
+ask_wget() { wget -q -O /dev/null -T 5 "$URL"; }
+ask_python3() {
+    python3 -c 'import ssl,sys,urllib.request as r
 c=ssl.create_default_context(); c.check_hostname=False; c.verify_mode=ssl.CERT_NONE
-r.urlopen(sys.argv[1],timeout=5,context=c)' "$URL" >/dev/null 2>&1 && return 0; return 1
-    elif command -v bash >/dev/null 2>&1 && [ "${URL#http://}" != "$URL" ]; then
-        rest=${URL#http://}; host=${rest%%/*}; path=/${rest#"$host"}; path=/${path##/}
-        port=${host##*:}; [ "$port" = "$host" ] && port=80
-        HOST=${host%%:*} PORT=$port URLPATH=$path bash -c '
-            exec 3<>"/dev/tcp/$HOST/$PORT" || exit 1
-            printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$URLPATH" "$HOST" >&3
-            read -r -t 5 _ code _ <&3; [ "$code" -ge 200 ] && [ "$code" -lt 400 ]' >/dev/null 2>&1 && return 0; return 1
-    fi
+r.urlopen(sys.argv[1],timeout=5,context=c)' "$URL"
+}
+ask_bash() {
+    [ "${URL#http://}" != "$URL" ] || return 127
+    rest=${URL#http://}; host=${rest%%/*}; path=${rest#"$host"}; port=${host##*:}
+    [ "$port" != "$host" ] || port=80
+    HOST=${host%%:*} PORT=$port URLPATH=/${path#/} bash -c '
+        exec 3<>"/dev/tcp/$HOST/$PORT" || exit 1
+        printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$URLPATH" "$HOST" >&3
+        read -r -t 5 _ code _ <&3; [ "$code" -ge 200 ] && [ "$code" -lt 400 ]'
+}
+check() {
+    for tool in curl wget python3 bash; do
+        command -v "$tool" >/dev/null 2>&1 || continue
+        "ask_$tool" >/dev/null 2>&1; code=$?
+        [ "$code" -eq 0 ] && return 0
+        [ "$code" -lt 126 ] && return 1
+        # It cannot run here (the wget of a static busybox crashes): the next one may.
+    done
     return 76
 }"#;
 

@@ -78,7 +78,10 @@ pub fn writable(raw: &Raw) -> Raw {
         "replica_mode",
         "pool",
     ];
-    raw.iter().filter(|(key, _)| !READ_ONLY.contains(&key.as_str())).map(|(key, value)| (key.clone(), value.clone())).collect()
+    raw.iter()
+        .filter(|(key, _)| !READ_ONLY.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 fn child<'a>(raw: &'a mut Raw, key: &str) -> &'a mut Raw {

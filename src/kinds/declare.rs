@@ -75,7 +75,9 @@ impl Decode<'_> {
     pub fn named_list(&mut self, section: &'static str, value: &Spanned<Text>) -> String {
         let parts = value.value.0.split(',').map(str::trim).filter(|part| !part.is_empty());
         let names: Vec<String> = parts
-            .map(|part| self.reference(section, &Spanned { value: part.to_owned(), span: value.span, sensitive: false }))
+            .map(|part| {
+                self.reference(section, &Spanned { value: part.to_owned(), span: value.span, sensitive: false })
+            })
             .collect();
         names.join(",")
     }

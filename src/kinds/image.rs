@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::declare::check_path_part;
-use super::{Creation, Decode, Declared, Effect, Kind, Object, Place, Raw, Stamp, Wanted, body};
+use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw, Stamp, Wanted, body};
 use crate::diagnostic::Diagnostic;
 use crate::lxd::{Body as CallBody, Call, Method, escape};
 use crate::model::{Id, Path, value};
@@ -121,7 +121,12 @@ impl Kind for Image {
         let mut fields = cx.common_fields();
         fields.remove(&Path::field("description"));
         if let Source::Alias(_) | Source::Fingerprint(_) = source {
-            let declared = body.aliases.as_ref().map(|a| a.span).or(body.public.as_ref().map(|p| p.span)).or(body.auto_update.as_ref().map(|a| a.span));
+            let declared = body
+                .aliases
+                .as_ref()
+                .map(|a| a.span)
+                .or(body.public.as_ref().map(|p| p.span))
+                .or(body.auto_update.as_ref().map(|a| a.span));
             if let Some(span) = declared {
                 cx.diagnostics.push(
                     Diagnostic::error(span, "an image that must exist at the target is never changed")
@@ -130,7 +135,9 @@ impl Kind for Image {
                 return None;
             }
         }
-        let names = |list: &Spanned<Vec<Spanned<String>>>| -> Vec<String> { list.value.iter().map(|name| name.value.clone()).collect() };
+        let names = |list: &Spanned<Vec<Spanned<String>>>| -> Vec<String> {
+            list.value.iter().map(|name| name.value.clone()).collect()
+        };
         if let Some(aliases) = &body.aliases {
             let mut names = names(aliases);
             names.sort();
@@ -218,8 +225,10 @@ impl Kind for Image {
         let public = body.get("public") == Some(&Value::Bool(true));
         let create = match object.spec.downcast_ref::<Source>() {
             Some(Source::Files(files)) => {
-                let query: Vec<String> =
-                    properties.iter().map(|(key, value)| format!("{}={}", escape(key), escape(&value::text(value)))).collect();
+                let query: Vec<String> = properties
+                    .iter()
+                    .map(|(key, value)| format!("{}={}", escape(key), escape(&value::text(value))))
+                    .collect();
                 let mut call = Call::new(Method::Post, &["images"]);
                 call.body = CallBody::Image {
                     metadata: files[0].clone(),
@@ -300,7 +309,8 @@ pub fn alias_call(id: &Id, alias: &str, fingerprint: &str) -> Call {
 
 /// Points an alias that exists at another image.
 pub fn move_alias_call(id: &Id, alias: &str, fingerprint: &str) -> Call {
-    Call::put(&["images", "aliases", alias], json!({"target": fingerprint, "description": "lxdeploy"})).project(&id.project)
+    Call::put(&["images", "aliases", alias], json!({"target": fingerprint, "description": "lxdeploy"}))
+        .project(&id.project)
 }
 
 fn wanted_aliases(after: &Raw) -> Vec<String> {
@@ -309,7 +319,9 @@ fn wanted_aliases(after: &Raw) -> Vec<String> {
 
 /// LXD tells a VM's disk from a root file system by the part's name.
 fn rootfs_part(file: &std::path::Path) -> &'static str {
-    let is_disk = file.extension().is_some_and(|extension| ["img", "qcow2", "raw"].iter().any(|disk| extension.eq_ignore_ascii_case(disk)));
+    let is_disk = file
+        .extension()
+        .is_some_and(|extension| ["img", "qcow2", "raw"].iter().any(|disk| extension.eq_ignore_ascii_case(disk)));
     if is_disk { "rootfs.img" } else { "rootfs" }
 }
 
@@ -326,17 +338,21 @@ fn source(body: &Spanned<SourceBody>, cx: &mut Decode<'_>) -> Option<Source> {
         (None, Some(files), None, None, None) if protocol.is_none() && files.value.len() == 2 => {
             Some(Source::Files(files.value.iter().map(path).collect()))
         }
-        (None, None, Some(server), alias, fingerprint) if alias.is_some() != fingerprint.is_some() => Some(Source::Server {
-            server: server.value.clone(),
-            protocol: match protocol {
-                Some(Protocol::Lxd) => "lxd".into(),
-                Some(Protocol::Simplestreams) | None => "simplestreams".into(),
-            },
-            alias: text(alias),
-            fingerprint: text(fingerprint),
-        }),
+        (None, None, Some(server), alias, fingerprint) if alias.is_some() != fingerprint.is_some() => {
+            Some(Source::Server {
+                server: server.value.clone(),
+                protocol: match protocol {
+                    Some(Protocol::Lxd) => "lxd".into(),
+                    Some(Protocol::Simplestreams) | None => "simplestreams".into(),
+                },
+                alias: text(alias),
+                fingerprint: text(fingerprint),
+            })
+        }
         (None, None, None, Some(alias), None) if protocol.is_none() => Some(Source::Alias(alias.value.clone())),
-        (None, None, None, None, Some(fingerprint)) if protocol.is_none() => Some(Source::Fingerprint(fingerprint.value.clone())),
+        (None, None, None, None, Some(fingerprint)) if protocol.is_none() => {
+            Some(Source::Fingerprint(fingerprint.value.clone()))
+        }
         _ => None,
     };
     if found.is_none() {

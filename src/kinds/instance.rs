@@ -31,8 +31,8 @@ use serde_json::{Value, json};
 use super::declare::check_hostname;
 use super::options::{self, Entity};
 use super::{
-    Creation, Decode, Declared, Effect, ImageRef, ImageSource, Kind, Lifecycle, Object, Place, Power, Raw, Reference, Wanted, body,
-    ready,
+    Creation, Declared, Decode, Effect, ImageRef, ImageSource, Kind, Lifecycle, Object, Place, Power, Raw, Reference,
+    Wanted, body, ready,
 };
 use crate::diagnostic::Diagnostic;
 use crate::lxd::{Call, Method};
@@ -179,14 +179,17 @@ impl Kind for Instance {
     fn effect(&self, path: &Path, live: &Raw) -> (Effect, &'static str) {
         match path {
             Path::Field(name) if name == "type" => (Effect::Replace, "an instance's type is fixed when it is made"),
-            Path::Field(name) if name == "architecture" => (Effect::Replace, "an instance's architecture is its image's"),
+            Path::Field(name) if name == "architecture" => {
+                (Effect::Replace, "an instance's architecture is its image's")
+            }
             _ => leaf_effect(path, live),
         }
     }
 
     fn live_uses(&self, live: &Raw) -> Vec<(&'static str, String)> {
         let profiles = live.get("profiles").and_then(Value::as_array);
-        let profiles = profiles.into_iter().flatten().filter_map(Value::as_str).map(|name| ("profiles", name.to_owned()));
+        let profiles =
+            profiles.into_iter().flatten().filter_map(Value::as_str).map(|name| ("profiles", name.to_owned()));
         profiles.chain(device_uses(live)).collect()
     }
 
@@ -275,7 +278,9 @@ pub fn device_uses(live: &Raw) -> Vec<(&'static str, String)> {
             uses.extend(text("source").map(|name| ("storage_volumes", name)));
         }
         let acls = text("security.acls").unwrap_or_default();
-        uses.extend(acls.split(',').map(str::trim).filter(|acl| !acl.is_empty()).map(|acl| ("network_acls", acl.to_owned())));
+        uses.extend(
+            acls.split(',').map(str::trim).filter(|acl| !acl.is_empty()).map(|acl| ("network_acls", acl.to_owned())),
+        );
     }
     uses
 }

@@ -308,9 +308,7 @@ impl Decode<'_> {
     /// What the site does not define is external: `plan` checks that it is there.
     pub fn reference(&mut self, section: &'static str, text: &Spanned<String>) -> String {
         let found = self.names.find(section, &text.value, &self.common.project);
-        let name = found
-            .as_ref()
-            .map_or_else(|| text.value.clone(), |(_, name)| name.clone());
+        let name = found.as_ref().map_or_else(|| text.value.clone(), |(_, name)| name.clone());
         self.references.push(Reference {
             section,
             name: name.clone(),

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::declare::{check_path_part, wanted};
 use super::options::{self, Entity};
-use super::{Creation, Decode, Declared, Effect, Kind, Members, Object, Place, Raw};
+use super::{Creation, Declared, Decode, Effect, Kind, Members, Object, Place, Raw};
 use crate::lxd::Call;
 use crate::model::Path;
 use crate::tree::{self, Mapping, Node, Settings, Spanned, Text};
@@ -84,7 +84,9 @@ impl Kind for Network {
             return Err("network names have 15 characters at most (the kernel's limit for interfaces)".into());
         }
         match name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.')) {
-            Some(bad) => Err(format!("network names are made of letters, digits, `-`, `_` and `.`; {bad:?} is none of them")),
+            Some(bad) => {
+                Err(format!("network names are made of letters, digits, `-`, `_` and `.`; {bad:?} is none of them"))
+            }
             None => Ok(()),
         }
     }

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::declare::check_hostname;
 use super::options::{self, Entity};
-use super::{Decode, Declared, Kind, Place, Wanted};
+use super::{Declared, Decode, Kind, Place, Wanted};
 use crate::model::Path;
 use crate::tree::{self, Node, Settings, Spanned, Text};
 
@@ -142,14 +142,19 @@ impl Kind for NetworkAcl {
         let Value::Array(rules) = value else {
             return options::canonical(&Entity::NetworkAcl, path, value);
         };
-        let rules: Value = rules.iter().filter_map(Value::as_object).map(|rule| {
-            let keys = rule.iter().map(|(key, value)| {
-                let text = value.as_str().unwrap_or_default();
-                let text = if key == "description" { text.to_owned() } else { text.replace(' ', "") };
-                (key.clone(), Value::String(text))
-            });
-            keys.filter(|(_, value)| value != "").collect::<std::collections::BTreeMap<_, _>>()
-        }).map(|rule| serde_json::to_value(rule).unwrap_or_default()).collect();
+        let rules: Value = rules
+            .iter()
+            .filter_map(Value::as_object)
+            .map(|rule| {
+                let keys = rule.iter().map(|(key, value)| {
+                    let text = value.as_str().unwrap_or_default();
+                    let text = if key == "description" { text.to_owned() } else { text.replace(' ', "") };
+                    (key.clone(), Value::String(text))
+                });
+                keys.filter(|(_, value)| value != "").collect::<std::collections::BTreeMap<_, _>>()
+            })
+            .map(|rule| serde_json::to_value(rule).unwrap_or_default())
+            .collect();
         rules.to_string()
     }
 }

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::declare::check_path_part;
 use super::options::Entity;
-use super::{Decode, Declared, Effect, Kind, Place, Raw, instance};
+use super::{Declared, Decode, Effect, Kind, Place, Raw, instance};
 use crate::model::Path;
 use crate::tree::{self, Mapping, Node, Settings};
 

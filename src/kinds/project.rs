@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::declare::check_path_part;
 use super::options::{self, Entity};
-use super::{Decode, Declared, Kind, Place, Raw};
+use super::{Declared, Decode, Kind, Place, Raw};
 use crate::lxd::{Call, Method};
 use crate::model::{Id, Path};
 use crate::tree::{self, Node, Settings};

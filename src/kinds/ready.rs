@@ -53,7 +53,9 @@ fn check(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Check> {
                 "http" => Condition::Http(url(value, out)?),
                 "exec" => Condition::Exec(command(value, out)?),
                 "ipv4" | "cloud-init" => {
-                    out.push(Diagnostic::error(value.span, format!("`{}` takes no value but `true`", key.text)).help(HELP));
+                    out.push(
+                        Diagnostic::error(value.span, format!("`{}` takes no value but `true`", key.text)).help(HELP),
+                    );
                     return None;
                 }
                 word => {
@@ -100,7 +102,10 @@ fn url(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<String> {
     if url.starts_with("http://") || url.starts_with("https://") {
         return Some(url);
     }
-    out.push(Diagnostic::error(node.span, "not an http URL").help("for example http://127.0.0.1:8000/healthz; it is asked inside the guest"));
+    out.push(
+        Diagnostic::error(node.span, "not an http URL")
+            .help("for example http://127.0.0.1:8000/healthz; it is asked inside the guest"),
+    );
     None
 }
 

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::declare::{check_path_part, wanted};
 use super::options::{self, Entity};
-use super::{Creation, Decode, Declared, Effect, Kind, Members, Object, Place, Raw};
+use super::{Creation, Declared, Decode, Effect, Kind, Members, Object, Place, Raw};
 use crate::lxd::Call;
 use crate::model::Path;
 use crate::tree::{self, Mapping, Node, Settings, Spanned, Text};
@@ -41,8 +41,19 @@ struct Body {
 
 /// Where a pool lies; LXD takes these at creation only, and writes some of them anew (a loop file's path, a
 /// disk's UUID).
-const CREATION_ONLY: &[&str] =
-    &["source", "source.wipe", "zfs.pool_name", "lvm.vg_name", "lvm.thinpool_name", "ceph.cluster_name", "ceph.osd.pool_name", "ceph.osd.pg_num", "cephfs.path", "cephfs.cluster_name", "cephfs.create_missing"];
+const CREATION_ONLY: &[&str] = &[
+    "source",
+    "source.wipe",
+    "zfs.pool_name",
+    "lvm.vg_name",
+    "lvm.thinpool_name",
+    "ceph.cluster_name",
+    "ceph.osd.pool_name",
+    "ceph.osd.pg_num",
+    "cephfs.path",
+    "cephfs.cluster_name",
+    "cephfs.create_missing",
+];
 
 impl Kind for StoragePool {
     fn section(&self) -> &'static str {
@@ -135,7 +146,9 @@ impl Members {
 
     /// LXD's two steps in a cluster: pending on each member with what is the member's own, then as a whole.
     pub fn create(&self, collection: &str, project: Option<&str>, body: Raw) -> Vec<Call> {
-        let in_project = |call: Call| if let Some(project) = project { call.project(project) } else { call };
+        let in_project = |call: Call| {
+            if let Some(project) = project { call.project(project) } else { call }
+        };
         let mut calls: Vec<Call> = self
             .0
             .iter()
@@ -166,7 +179,10 @@ mod tests {
         let config = serde_json::Map::from_iter([("source".to_owned(), json!("/srv"))]);
         let calls = Members(BTreeMap::from([("n2".to_owned(), config)])).create("storage-pools", None, body.clone());
         assert_eq!(calls[0].target(), "/1.0/storage-pools?target=n2");
-        assert_eq!(calls[0].body, crate::lxd::Body::Json(json!({"name": "data", "driver": "dir", "config": {"source": "/srv"}})));
+        assert_eq!(
+            calls[0].body,
+            crate::lxd::Body::Json(json!({"name": "data", "driver": "dir", "config": {"source": "/srv"}}))
+        );
         assert_eq!(calls[1].target(), "/1.0/storage-pools");
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::declare::{check_path_part, wanted};
 use super::options::{self, Entity};
-use super::{Creation, Decode, Declared, Effect, Kind, Object, Place, Raw};
+use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw};
 use crate::lxd::Call;
 use crate::model::{Id, Path};
 use crate::tree::{self, Node, Settings, Spanned, Text};
@@ -59,7 +59,9 @@ impl Kind for StorageVolume {
 
     /// The parent list mixes in the volumes of instances and images; this one has the custom ones alone.
     fn list(&self, project: &str, pool: Option<&str>) -> Call {
-        Call::get(&["storage-pools", pool.unwrap_or_default(), "volumes", "custom"]).project(project).query("recursion", "1")
+        Call::get(&["storage-pools", pool.unwrap_or_default(), "volumes", "custom"])
+            .project(project)
+            .query("recursion", "1")
     }
 
     fn path(&self, id: &Id, _: &Raw) -> Vec<String> {
@@ -97,8 +99,12 @@ impl Kind for StorageVolume {
 
     fn effect(&self, path: &Path, _: &Raw) -> (Effect, &'static str) {
         match path {
-            Path::Field(name) if name == "content_type" => (Effect::Replace, "a volume's content type is fixed when it is made"),
-            Path::Entry { key, .. } if key == "block.filesystem" => (Effect::Replace, "a volume's file system is fixed when it is made"),
+            Path::Field(name) if name == "content_type" => {
+                (Effect::Replace, "a volume's content type is fixed when it is made")
+            }
+            Path::Entry { key, .. } if key == "block.filesystem" => {
+                (Effect::Replace, "a volume's file system is fixed when it is made")
+            }
             _ => (Effect::Live, ""),
         }
     }

@@ -56,7 +56,9 @@ impl Cache {
 
     /// Best effort: without it the next plan hashes again.
     fn save(&self) {
-        let Some(path) = self.path.as_ref().filter(|_| self.is_changed) else { return };
+        let Some(path) = self.path.as_ref().filter(|_| self.is_changed) else {
+            return;
+        };
         let write = || -> io::Result<()> {
             let directory = path.parent().unwrap_or(Path::new("/"));
             fs::create_dir_all(directory)?;
@@ -117,7 +119,7 @@ mod tests {
             path
         };
         let (whole, front, back) = (file("w", "abc"), file("f", "a"), file("b", "bc"));
-        assert_eq!(hash(&[whole.clone()]).unwrap(), hash(&[front, back]).unwrap());
+        assert_eq!(hash(std::slice::from_ref(&whole)).unwrap(), hash(&[front, back]).unwrap());
         assert!(hash(&[whole]).unwrap().starts_with("ba7816bf"));
         assert!(identity(&[directory.path().join("none")]).unwrap_err().contains("none: No such file"));
     }

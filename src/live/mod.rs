@@ -49,7 +49,6 @@ impl Snapshot {
     }
 }
 
-
 /// Reads everything that a plan of these objects needs.
 ///
 /// # Errors
@@ -61,7 +60,9 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
     let mut pools: BTreeSet<String> = objects
         .iter()
         .filter_map(|object| object.pool.clone())
-        .chain(objects.iter().filter(|object| object.kind.section() == "storage_pools").map(|object| object.name.clone()))
+        .chain(
+            objects.iter().filter(|object| object.kind.section() == "storage_pools").map(|object| object.name.clone()),
+        )
         .collect();
 
     let files = objects.to_vec();
@@ -121,19 +122,26 @@ type Answer = (Request, Result<Vec<row::Row>, lxd::Error>);
 fn wanted(projects: &Projects, named: &BTreeSet<String>, pools: &BTreeSet<String>) -> Vec<Request> {
     let mut requests = vec![];
     for kind in kinds::all().iter().copied() {
-        let effective: BTreeSet<String> = named.iter().map(|project| projects.effective(project, kind.place())).collect();
+        let effective: BTreeSet<String> =
+            named.iter().map(|project| projects.effective(project, kind.place())).collect();
         match kind.place() {
             Place::Server => requests.push(Request { kind, project: None, pool: None }),
             Place::Project { feature: None } => requests.push(Request { kind, project: None, pool: None }),
             Place::Project { .. } => {
-                requests.extend(effective.into_iter().map(|project| Request { kind, project: Some(project), pool: None }));
+                requests.extend(effective.into_iter().map(|project| Request {
+                    kind,
+                    project: Some(project),
+                    pool: None,
+                }));
             }
             Place::Pool { .. } => {
                 for pool in pools {
                     let pool = Some(pool.clone());
-                    requests.extend(
-                        effective.iter().map(|project| Request { kind, project: Some(project.clone()), pool: pool.clone() }),
-                    );
+                    requests.extend(effective.iter().map(|project| Request {
+                        kind,
+                        project: Some(project.clone()),
+                        pool: pool.clone(),
+                    }));
                 }
             }
         }
@@ -199,7 +207,9 @@ impl Snapshot {
 
 /// The names of the rows that carry a site's stamp.
 fn stamped(rows: &[row::Row], section: &str, site: &str) -> Vec<String> {
-    let Some(kind) = kinds::by_section(section) else { return vec![] };
+    let Some(kind) = kinds::by_section(section) else {
+        return vec![];
+    };
     let is_ours = |raw: &Raw| kind.stamps(raw).iter().any(|stamp| stamp.site == site);
     rows.iter().filter(|row| is_ours(&row.0)).map(|row| kind.name_of(&row.0)).collect()
 }

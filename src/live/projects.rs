@@ -38,7 +38,8 @@ impl Projects {
             let name = raw.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
             let config = raw.get("config").and_then(Value::as_object);
             let features = config.into_iter().flatten().filter(|(key, _)| key.starts_with("features."));
-            let features = features.map(|(key, value)| (key.clone(), value.as_str().and_then(value::as_bool).unwrap_or(false)));
+            let features =
+                features.map(|(key, value)| (key.clone(), value.as_str().and_then(value::as_bool).unwrap_or(false)));
             self.live.insert(name, features.collect());
         }
     }

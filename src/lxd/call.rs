@@ -70,13 +70,7 @@ impl Call {
             path.push('/');
             path.push_str(&escape(part));
         }
-        Call {
-            method,
-            path,
-            query: vec![],
-            body: Body::Empty,
-            if_match: None,
-        }
+        Call { method, path, query: vec![], body: Body::Empty, if_match: None }
     }
 
     /// GET.

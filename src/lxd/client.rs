@@ -104,7 +104,9 @@ impl Client {
     /// The server's refusal, a broken connection, or an answer of another shape.
     pub async fn read<T: DeserializeOwned>(&self, call: &Call) -> Result<(T, Option<String>), Error> {
         let (envelope, etag) = self.retried(call).await?;
-        let metadata = envelope.metadata.ok_or_else(|| Error::Protocol(format!("{}: no metadata", call.path)))?;
+        // Incus answers an empty list with null.
+        let metadata = envelope.metadata.map_or_else(|| T::deserialize(Value::Null), Ok);
+        let metadata = metadata.map_err(|_| Error::Protocol(format!("{}: no metadata", call.path)))?;
         Ok((metadata, etag))
     }
 
@@ -257,7 +259,8 @@ impl Client {
                 let mut form = Form::new();
                 for (name, path) in [("metadata", metadata), (*part, rootfs)] {
                     let (body, length) = upload.body(path).await?;
-                    let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                    let file_name =
+                        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                     form = form.part(name, Part::stream_with_length(body, length).file_name(file_name));
                 }
                 Ok(request.multipart(form))
@@ -266,11 +269,17 @@ impl Client {
     }
 
     fn broken(&self, error: &reqwest::Error) -> Error {
+        if let Address::Https { fingerprint, .. } = &self.endpoint.address
+            && let Some(shown) = tls::other_fingerprint(error)
+        {
+            return Error::CertificateChanged {
+                endpoint: self.name().to_owned(),
+                expected: fingerprint.clone(),
+                shown,
+            };
+        }
         let text = causes(error);
         match &self.endpoint.address {
-            Address::Https { fingerprint, .. } if text.contains("ApplicationVerificationFailure") => {
-                Error::CertificateChanged { endpoint: self.name().to_owned(), expected: fingerprint.clone() }
-            }
             Address::Socket(path) if text.contains("ermission denied") => Error::Config(format!(
                 "{}: permission denied; run as root, or as a member of the group that owns the socket (`lxd`, or `incus-admin`)",
                 path.display()
@@ -304,9 +313,6 @@ fn causes(error: &reqwest::Error) -> String {
     while let Some(error) = cause {
         text = error.to_string();
         tracing::trace!("caused by: {text} / {error:?}");
-        if format!("{error:?}").contains("ApplicationVerificationFailure") {
-            return "ApplicationVerificationFailure".into();
-        }
         cause = error.source();
     }
     if text.is_empty() { error.to_string() } else { text }

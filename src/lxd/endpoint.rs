@@ -63,8 +63,11 @@ pub fn resolve(name: &str, fingerprint: Option<&str>) -> Result<Endpoint, Error>
         _ => {
             let names: Vec<&str> = known.iter().map(|remote| remote.name.as_str()).chain(["local"]).collect();
             let near = crate::diagnostic::nearest(name, names.iter().copied());
-            let hint = near.map_or_else(|| format!("known: {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
-            Err(Error::Config(format!("there is no remote `{name}` ({hint}); `lxdeploy remote add {name} URL` makes one")))
+            let hint =
+                near.map_or_else(|| format!("known: {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+            Err(Error::Config(format!(
+                "there is no remote `{name}` ({hint}); `lxdeploy remote add {name} URL` makes one"
+            )))
         }
     }
 }

@@ -22,6 +22,8 @@ pub enum Error {
         endpoint: String,
         /// SHA-256 of the pinned one.
         expected: String,
+        /// SHA-256 of the one that it shows now.
+        shown: String,
     },
     /// The server does not trust our certificate.
     Untrusted(String),
@@ -94,13 +96,17 @@ impl fmt::Display for Error {
             Error::Api { message, .. } => f.write_str(message),
             Error::NotSent(why) => write!(f, "the server cannot be reached: {why}"),
             Error::OutcomeUnknown(why) => write!(f, "the connection broke before the answer came: {why}"),
-            Error::TimedOut(what) => write!(f, "{what} is not done in time; it goes on at the server (--timeout gives it longer)"),
-            Error::CertificateChanged { endpoint, expected } => write!(
+            Error::TimedOut(what) => {
+                write!(f, "{what} is not done in time; it goes on at the server (--timeout gives it longer)")
+            }
+            Error::CertificateChanged { endpoint, expected, shown } => write!(
                 f,
-                "{endpoint} shows another certificate than the one that was trusted (SHA-256 {expected}). \
-                 Clustering was enabled there (LXD then changes its certificate), or the server was reinstalled, \
-                 or somebody sits between you and it. Compare the fingerprint at the server (`lxc info | grep fingerprint`); \
-                 if it is right, `lxdeploy remote remove` and `lxdeploy remote add` trust the new one"
+                "{endpoint} shows another certificate than the one that was trusted; nothing was sent to it. \
+                 Its SHA-256 is {shown}, and trusted is {expected}. Three things do that: clustering was enabled there \
+                 (LXD then changes its certificate), the server was reinstalled, or this is an attack: somebody sits between \
+                 you and it. Compare with the fingerprint at the server itself (`lxc info | grep fingerprint`). Only if that \
+                 is the new one: `lxdeploy remote remove NAME` and `lxdeploy remote add NAME URL` trust it (for a remote of \
+                 lxc's own: `lxc remote remove` and `lxc remote add`)"
             ),
             Error::Untrusted(endpoint) => write!(
                 f,
@@ -134,7 +140,9 @@ mod tests {
 
     #[test]
     fn all_of_lxds_ways_to_say_exists() {
-        for error in [api(409, "Conflict"), api(400, "The network already exists"), api(500, "Error inserting: already exists")] {
+        for error in
+            [api(409, "Conflict"), api(400, "The network already exists"), api(500, "Error inserting: already exists")]
+        {
             assert!(error.already_exists());
         }
     }

@@ -5,10 +5,13 @@
 mod call;
 mod client;
 mod endpoint;
+pub mod enrol;
 mod error;
+pub mod identity;
 pub mod remotes;
 mod server;
 mod tls;
+mod token;
 
 pub use call::{Body, Call, Method, escape};
 pub use client::{Client, Progress};
@@ -16,3 +19,4 @@ pub use endpoint::{Address, Endpoint, resolve};
 pub use error::Error;
 pub use server::Server;
 pub use tls::fingerprint_of;
+pub use token::Token;

@@ -15,10 +15,7 @@ pub struct Address {
 impl Address {
     /// An address from its two parts.
     pub fn new(section: impl Into<String>, key: impl Into<String>) -> Self {
-        Address {
-            section: section.into(),
-            key: key.into(),
-        }
+        Address { section: section.into(), key: key.into() }
     }
 }
 
@@ -34,9 +31,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('.') {
             Some((section, key)) if !section.is_empty() && !key.is_empty() => Ok(Address::new(section, key)),
-            _ => Err(format!(
-                "`{text}` is not an address; write SECTION.KEY, for example instances.api-1"
-            )),
+            _ => Err(format!("`{text}` is not an address; write SECTION.KEY, for example instances.api-1")),
         }
     }
 }

@@ -32,18 +32,12 @@ impl Path {
 
     /// A key of `config`.
     pub fn config(key: impl Into<String>) -> Self {
-        Path::Entry {
-            map: "config",
-            key: key.into(),
-        }
+        Path::Entry { map: "config", key: key.into() }
     }
 
     /// A key of one device.
     pub fn device(device: impl Into<String>, key: impl Into<String>) -> Self {
-        Path::Device {
-            device: device.into(),
-            key: key.into(),
-        }
+        Path::Device { device: device.into(), key: key.into() }
     }
 
     /// The record's spelling.
@@ -64,10 +58,7 @@ impl Path {
         }
         match text.rsplit_once('/') {
             Some((device, key)) if !text.starts_with("user.") => Path::device(device, key),
-            _ => Path::Entry {
-                map,
-                key: text.to_owned(),
-            },
+            _ => Path::Entry { map, key: text.to_owned() },
         }
     }
 }
@@ -92,11 +83,7 @@ mod tests {
             (Path::field("profiles"), "profiles", "@profiles"),
             (Path::config("limits.memory"), "config.limits.memory", "limits.memory"),
             (Path::config("user.a/b"), "config.user.a/b", "user.a/b"),
-            (
-                Path::device("eth0", "ipv4.address"),
-                "devices.eth0.ipv4.address",
-                "eth0/ipv4.address",
-            ),
+            (Path::device("eth0", "ipv4.address"), "devices.eth0.ipv4.address", "eth0/ipv4.address"),
         ] {
             assert_eq!(path.to_string(), plan);
             assert_eq!(path.in_record(), record);

@@ -25,15 +25,9 @@ impl Masker {
 
     /// The text with every secret replaced; longer secrets first, so that no tail is left.
     pub fn mask(&self, text: &str) -> String {
-        let mut secrets: Vec<&String> = self
-            .secrets
-            .iter()
-            .filter(|secret| text.contains(secret.as_str()))
-            .collect();
+        let mut secrets: Vec<&String> = self.secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets
-            .into_iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
+        secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
     }
 
     /// True when nothing is to be masked.
@@ -52,9 +46,6 @@ mod tests {
         for secret in ["hunter2", "hunter2-and-more", "abc"] {
             masker.add(secret);
         }
-        assert_eq!(
-            masker.mask("a hunter2-and-more b hunter2 c abc"),
-            "a (sensitive) b (sensitive) c abc"
-        );
+        assert_eq!(masker.mask("a hunter2-and-more b hunter2 c abc"), "a (sensitive) b (sensitive) c abc");
     }
 }

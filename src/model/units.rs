@@ -39,7 +39,9 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     }
     match letter {
         'K' => Err(format!("`{text}` is no size to LXD: write {number}KiB or {number}kB")),
-        'M' | 'G' | 'T' | 'P' | 'E' => Err(format!("`{text}` is no size to LXD: write {number}{letter}iB or {number}{letter}B")),
+        'M' | 'G' | 'T' | 'P' | 'E' => {
+            Err(format!("`{text}` is no size to LXD: write {number}{letter}iB or {number}{letter}B"))
+        }
         _ => Err(format!("`{text}` is no size: `{}` is no unit", unit.trim())),
     }
 }
@@ -71,7 +73,10 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         let Some(factor) = factor else {
             return Err(format!("`{text}` is no duration: `{unit}` is none of ms, s, m, h, d"));
         };
-        total = number.checked_mul(factor).and_then(|part| total.checked_add(part)).ok_or_else(|| format!("`{text}` is too long"))?;
+        total = number
+            .checked_mul(factor)
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(|| format!("`{text}` is too long"))?;
     }
     Ok(Duration::from_millis(total))
 }
@@ -116,7 +121,13 @@ mod tests {
         for (text, millis) in [("0s", 0), ("500ms", 500), ("30s", 30_000), ("1h30m", 5_400_000), ("2d", 172_800_000)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for (text, hint) in [("60", "60s"), ("", "wanted"), ("1x", "none of"), ("s", "no duration"), ("99999999999999999999s", "no duration")] {
+        for (text, hint) in [
+            ("60", "60s"),
+            ("", "wanted"),
+            ("1x", "none of"),
+            ("s", "no duration"),
+            ("99999999999999999999s", "no duration"),
+        ] {
             assert!(parse_duration(text).unwrap_err().contains(hint), "{text}");
         }
         assert_eq!(format_duration(Duration::from_millis(125_000)), "2m05s");

@@ -32,8 +32,12 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
             .filter(|(id, raw)| runs(raw) && uses(section, &change.id, id, raw, snapshot))
             .map(|(id, _)| id)
             .collect();
-        let needing: Vec<String> =
-            change.diff.iter().filter(|field| field.effect == Effect::Restart).map(|field| field.path.to_string()).collect();
+        let needing: Vec<String> = change
+            .diff
+            .iter()
+            .filter(|field| field.effect == Effect::Restart)
+            .map(|field| field.path.to_string())
+            .collect();
         if reached.is_empty() {
             for field in &mut change.diff {
                 if field.effect == Effect::Restart {
@@ -58,10 +62,8 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
         let change = &mut plan.changes[index];
         if change.action == Action::NoOp {
             change.action = Action::Update;
-            change.reason = Reason {
-                code: "profile-changed",
-                text: format!("restarts, since {profile} changes {paths}"),
-            };
+            change.reason =
+                Reason { code: "profile-changed", text: format!("restarts, since {profile} changes {paths}") };
         }
         plan.work[index].restarts = true;
     }
@@ -86,9 +88,12 @@ fn runs(raw: &Raw) -> bool {
 
 /// True if an instance uses the profile, network or ACL, by itself or through a profile.
 fn uses(section: &str, wanted: &Id, instance: &Id, raw: &Raw, snapshot: &Snapshot) -> bool {
-    let Some(kind) = by_section("instances") else { return false };
+    let Some(kind) = by_section("instances") else {
+        return false;
+    };
     let lives_in = |section: &str| {
-        by_section(section).map_or_else(String::new, |kind| snapshot.projects.effective(&instance.project, kind.place()))
+        by_section(section)
+            .map_or_else(String::new, |kind| snapshot.projects.effective(&instance.project, kind.place()))
     };
     let names = |raw: &Raw| kind.live_uses(raw).iter().any(|(of, name)| *of == section && *name == wanted.name);
     if lives_in(section) != wanted.project {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::diff::{Diff, compare};
 use super::ownership::{Owner, owner, stamp_id};
-use super::{Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, images, order, overlay, prune, select};
-use crate::kinds::{Object, Raw, Record, Stamp, by_section, image};
+use super::{
+    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, order, overlay, prune, select,
+};
+use crate::kinds::{Object, Raw, Record, Stamp};
 use crate::live::Snapshot;
 use crate::model::{Address, Id, Path};
 use crate::site::Site;
@@ -40,7 +42,8 @@ pub enum Adopt {
 }
 
 impl Adopt {
-    fn allows(&self, address: &Address) -> bool {
+    /// True if the object at an address may be taken in.
+    pub fn allows(&self, address: &Address) -> bool {
         match self {
             Adopt::None => false,
             Adopt::These(addresses) => addresses.contains(address),
@@ -71,7 +74,12 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
         site: &site.name,
         snapshot,
         options,
-        plan: Plan { site: site.name.clone(), project: site.project.clone(), destroy: options.destroy, ..Plan::default() },
+        plan: Plan {
+            site: site.name.clone(),
+            project: site.project.clone(),
+            destroy: options.destroy,
+            ..Plan::default()
+        },
         seen: HashSet::new(),
     };
     builder.check_options(site);
@@ -123,7 +131,8 @@ impl<'a> Builder<'a> {
     }
 
     fn check_options(&mut self, site: &Site) {
-        let known: HashSet<&Address> = site.objects.iter().map(|object| &object.address).chain(site.groups.keys()).collect();
+        let known: HashSet<&Address> =
+            site.objects.iter().map(|object| &object.address).chain(site.groups.keys()).collect();
         let adopt: &[Address] = if let Adopt::These(addresses) = &self.options.adopt { addresses } else { &[] };
         for (flag, addresses) in [("--replace", self.options.replace.as_slice()), ("--adopt", adopt)] {
             for address in addresses.iter().filter(|address| !known.contains(address)) {
@@ -148,7 +157,12 @@ impl<'a> Builder<'a> {
         self.seen.insert((object.kind.section(), id.clone()));
         if object.external {
             if live.is_none() {
-                self.refuse(object, "missing", format!("{} is external and not at the server: {id}", object.address), "create it, or take `external: true` away");
+                self.refuse(
+                    object,
+                    "missing",
+                    format!("{} is external and not at the server: {id}", object.address),
+                    "create it, or take `external: true` away",
+                );
             }
             return;
         }
@@ -158,36 +172,6 @@ impl<'a> Builder<'a> {
             }
             Some(live) => self.existing(object, id, live, objects),
             None => self.absent(object, id, objects),
-        }
-    }
-
-    /// What an object names and the site does not define must be there.
-    fn check_references(&mut self, object: &Object, id: &Id) {
-        let place = object.kind.place();
-        let is_wanted = self.snapshot.projects.is_wanted(&object.project);
-        if place != crate::kinds::Place::Server && !is_wanted && !self.snapshot.projects.exists(&object.project) {
-            self.refuse(
-                object,
-                "missing",
-                format!("{}: project `{}` is neither at the server nor in the file", object.address, object.project),
-                "add it under `projects`, or create it",
-            );
-        }
-        for reference in object.references.iter().filter(|reference| reference.address.is_none()) {
-            let Some(kind) = by_section(reference.section) else { continue };
-            let project = self.snapshot.projects.effective(&object.project, kind.place());
-            let pool = if matches!(kind.place(), crate::kinds::Place::Pool { .. }) { reference.pool.clone() } else { None };
-            let needed = Id { project, pool, name: reference.name.clone() };
-            let found = self.snapshot.get(reference.section, &needed).is_some() || kind.is_built_in(&reference.name) && needed.project == id.project;
-            if !found {
-                self.plan.refused.push(Refusal {
-                    address: Some(object.address.clone()),
-                    code: "missing",
-                    text: format!("{} needs the {} `{needed}`, which is neither at the server nor in the file", object.address, kind.noun()),
-                    help: format!("add it under `{}`, or create it at the server", reference.section),
-                    span: Some(reference.span),
-                });
-            }
         }
     }
 
@@ -203,28 +187,38 @@ impl<'a> Builder<'a> {
             return self.push(Change { diff: created(object), ..change }, work);
         }
         let elsewhere = self.snapshot.all(object.kind.section()).find(|(other, raw)| {
-            other.name == id.name && other.project != id.project && matches!(owner(object.kind, other, raw, self.site), Owner::Ours(_))
+            other.name == id.name
+                && other.project != id.project
+                && matches!(owner(object.kind, other, raw, self.site), Owner::Ours(_))
         });
         if let Some((other, _)) = elsewhere
             && object.lifecycle.is_some()
-            && !objects.0.values().any(|wanted| wanted.kind.section() == object.kind.section() && self.id(wanted) == *other)
+            && !objects
+                .0
+                .values()
+                .any(|wanted| wanted.kind.section() == object.kind.section() && self.id(wanted) == *other)
         {
-            let text = format!("{} is in project `{}`, and the file says `{}`", object.address, other.project, id.project);
-            return self.refuse(object, "other-project", text, "move it (`lxc move --target-project`), name its project, or destroy it first");
+            let text =
+                format!("{} is in project `{}`, and the file says `{}`", object.address, other.project, id.project);
+            return self.refuse(
+                object,
+                "other-project",
+                text,
+                "move it (`lxc move --target-project`), name its project, or destroy it first",
+            );
         }
         if let Some(image) = self.unresolved_image(object, objects) {
-            self.refuse(object, "missing", format!("{}: there is no image `{image}` at the server", object.address), "add it under `images`, import it, or name REMOTE:ALIAS");
+            self.refuse(
+                object,
+                "missing",
+                format!("{}: there is no image `{image}` at the server", object.address),
+                "add it under `images`, import it, or name REMOTE:ALIAS",
+            );
         }
         let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
         let change = self.change(object, &id, Action::Create, "absent", "not there yet".into());
         let work = Work { image: self.image_now(object, objects), ..self.work(object, None, &id, &record, true) };
         self.push(Change { diff: created(object), ..change }, work);
-    }
-
-    /// The fingerprint that the instance's image stands for at the target.
-    fn image_now(&self, object: &Object, objects: &Objects<'_>) -> Option<String> {
-        let (image, _, _) = object.lifecycle.as_ref()?.image.as_ref()?;
-        images::resolve(image, object, objects, self.site, self.snapshot)
     }
 
     /// The live instance that is to be renamed into this one.
@@ -239,96 +233,80 @@ impl<'a> Builder<'a> {
         Some((old, live))
     }
 
-    fn unresolved_image(&self, object: &Object, objects: &Objects<'_>) -> Option<String> {
-        let (image, text, _) = object.lifecycle.as_ref()?.image.as_ref()?;
-        let is_local = matches!(image, crate::kinds::ImageRef::Local(_));
-        let missing = is_local && images::resolve(image, object, objects, self.site, self.snapshot).is_none();
-        missing.then(|| text.clone())
-    }
-
     fn existing(&mut self, object: &Object, id: Id, live: &Raw, objects: &Objects<'_>) {
-        let Some(record) = self.ownership(object, &id, live) else { return };
+        let Some(record) = self.ownership(object, &id, live) else {
+            return;
+        };
         let mut diff = compare(object.kind, &object.fields, live, record.as_ref());
         self.compare_image(object, live, record.as_ref(), objects, &mut diff);
         let image = self.image_now(object, objects);
         self.settle(object, id, live, record, diff);
-        if let Some(work) = self.plan.work.last_mut().filter(|work| work.object.as_ref().is_some_and(|o| o.address == object.address)) {
+        if let Some(work) =
+            self.plan.work.last_mut().filter(|work| work.object.as_ref().is_some_and(|o| o.address == object.address))
+        {
             work.image = image;
         }
     }
 
     /// The record of an object that we may write, `None` inside where it is to be adopted; else a refusal.
-    fn ownership(&mut self, object: &Object, id: &Id, live: &Raw) -> Option<Option<Record>> {
+    pub fn ownership(&mut self, object: &Object, id: &Id, live: &Raw) -> Option<Option<Record>> {
         match owner(object.kind, id, live, self.site) {
             Owner::Ours(record) => return Some(Some(record)),
-            Owner::Nobody | Owner::Copy(_) if self.options.adopt.allows(&object.address) || object.kind.is_built_in(&object.name) => {
+            Owner::Nobody | Owner::Copy(_)
+                if self.options.adopt.allows(&object.address) || object.kind.is_built_in(&object.name) =>
+            {
                 return Some(None);
             }
             Owner::Nobody => {
                 let text = format!("{} is there already and is nobody's: {id}", object.address);
-                let help = format!("take it into the site with --adopt {}, give yours another `name`, or say `external: true`", object.address);
+                let help = format!(
+                    "take it into the site with --adopt {}, give yours another `name`, or say `external: true`",
+                    object.address
+                );
                 self.refuse(object, "not-ours", text, &help);
             }
             Owner::Copy(of) => {
                 let text = format!("{} is there already as a copy: its stamp names {of}", object.address);
-                self.refuse(object, "not-ours", text, &format!("take it into the site with --adopt {}, or rename or delete it", object.address));
+                self.refuse(
+                    object,
+                    "not-ours",
+                    text,
+                    &format!("take it into the site with --adopt {}, or rename or delete it", object.address),
+                );
             }
             Owner::Other(site) => {
                 let text = format!("{} belongs to the site `{site}`: {id}", object.address);
-                self.refuse(object, "other-site", text, "give yours another `name` or project; objects of another site are never taken");
+                self.refuse(
+                    object,
+                    "other-site",
+                    text,
+                    "give yours another `name` or project; objects of another site are never taken",
+                );
             }
             Owner::Newer(version) => {
-                let text = format!("{} was last applied by a newer lxdeploy (record version {version})", object.address);
+                let text =
+                    format!("{} was last applied by a newer lxdeploy (record version {version})", object.address);
                 self.refuse(object, "newer-record", text, "use that lxdeploy; this one reads record version 1");
             }
         }
         None
     }
 
-    fn compare_image(&mut self, object: &Object, live: &Raw, record: Option<&Record>, objects: &Objects<'_>, diff: &mut Diff) {
-        let Some(lifecycle) = &object.lifecycle else { return };
-        let Some((image, text, _)) = &lifecycle.image else { return };
-        let Some(record) = record else { return };
-        let replace = |before: Option<&str>, after: &str, why: &str| FieldDiff {
-            path: Path::field("image"),
-            before: before.map(Into::into),
-            after: Some(after.into()),
-            sensitive: false,
-            effect: Effect::Replace,
-            why: why.to_owned(),
-            drift: false,
-        };
-        match &record.img {
-            Some(applied) if applied != text => {
-                diff.fields.push(replace(Some(applied), text, "the file names another image"));
-            }
-            Some(_) => {
-                let now = images::resolve(image, object, objects, self.site, self.snapshot);
-                let base = images::base_of(live);
-                if let (Some(now), Some(base)) = (now, base)
-                    && now != base
-                {
-                    if lifecycle.follow_image {
-                        diff.fields.push(replace(Some(base), &now, "the image has moved, and follow_image is set"));
-                    } else {
-                        let text = format!("{} was made of an earlier image of `{text}`; --replace {} or follow_image: true takes the new one", object.address, object.address);
-                        self.note(&object.address, "alias-moved", text);
-                    }
-                }
-            }
-            None => diff.claims = true,
-        }
-    }
-
     /// From the comparison of an object that is there to its change.
-    fn settle(&mut self, object: &Object, id: Id, live: &Raw, record: Option<Record>, diff: Diff) {
+    pub fn settle(&mut self, object: &Object, id: Id, live: &Raw, record: Option<Record>, diff: Diff) {
         let new_record = self.record(object, &diff.applied);
         for path in &diff.taken_over {
-            self.note(&object.address, "taken-over", format!("{}: {path} is no longer in the file, and somebody has set it since: left", object.address));
+            self.note(
+                &object.address,
+                "taken-over",
+                format!("{}: {path} is no longer in the file, and somebody has set it since: left", object.address),
+            );
         }
         let runs = live.get("status").and_then(serde_json::Value::as_str).is_none_or(|status| status != "Stopped");
         let mut fields = diff.fields;
-        for field in fields.iter_mut().filter(|field| field.effect == Effect::Restart && object.lifecycle.is_some() && !runs) {
+        for field in
+            fields.iter_mut().filter(|field| field.effect == Effect::Restart && object.lifecycle.is_some() && !runs)
+        {
             (field.effect, field.why) = (Effect::Live, String::new());
         }
         let must_replace = fields.iter().any(|field| field.effect == Effect::Replace);
@@ -338,30 +316,51 @@ impl<'a> Builder<'a> {
         });
         let (action, code, text) = match (&record, must_replace || asked) {
             (None, true) if must_replace => {
-                let paths: Vec<String> = fields.iter().filter(|field| field.effect == Effect::Replace).map(|field| field.path.to_string()).collect();
-                let text = format!("{} cannot be adopted: {} would have to be made again", object.address, paths.join(", "));
-                return self.refuse(object, "cannot-adopt", text, "write the value that it has, or delete it and let the site make it");
+                let paths: Vec<String> = fields
+                    .iter()
+                    .filter(|field| field.effect == Effect::Replace)
+                    .map(|field| field.path.to_string())
+                    .collect();
+                let text =
+                    format!("{} cannot be adopted: {} would have to be made again", object.address, paths.join(", "));
+                return self.refuse(
+                    object,
+                    "cannot-adopt",
+                    text,
+                    "write the value that it has, or delete it and let the site make it",
+                );
             }
             (None, _) => (Action::Adopt, "adopted", "taken into the site".to_owned()),
-            (Some(_), true) if asked && !must_replace => (Action::Replace, "requested", "--replace asks for it".to_owned()),
+            (Some(_), true) if asked && !must_replace => {
+                (Action::Replace, "requested", "--replace asks for it".to_owned())
+            }
             (Some(_), true) => {
                 let why = fields.iter().find(|field| field.effect == Effect::Replace).map(|field| field.why.clone());
-                let code = if fields.iter().any(|field| field.path == Path::field("image")) { "image-changed" } else { "changed" };
+                let code = if fields.iter().any(|field| field.path == Path::field("image")) {
+                    "image-changed"
+                } else {
+                    "changed"
+                };
                 (Action::Replace, code, why.unwrap_or_default())
             }
             (Some(_), false) if id.name != object.name && object.lifecycle.is_some() => {
                 (Action::Rename, "renamed", format!("was {}; it stops and starts for that", id.name))
             }
             (Some(_), false) if fields.is_empty() && !is_new_claim => (Action::NoOp, "unchanged", String::new()),
-            (Some(_), false) if fields.is_empty() => (Action::Update, "record", "as wanted already: the record alone is written".to_owned()),
-            (Some(_), false) if fields.iter().all(|field| field.drift) => (Action::Update, "drift", "changed outside of lxdeploy".to_owned()),
+            (Some(_), false) if fields.is_empty() => {
+                (Action::Update, "record", "as wanted already: the record alone is written".to_owned())
+            }
+            (Some(_), false) if fields.iter().all(|field| field.drift) => {
+                (Action::Update, "drift", "changed outside of lxdeploy".to_owned())
+            }
             (Some(_), false) => (Action::Update, "changed", "the file has changed".to_owned()),
         };
         if action == Action::Replace && !self.may_replace(object, &id, live, record.as_ref()) {
             return;
         }
         let drift = fields.iter().any(|field| field.drift);
-        let writes = is_new_claim || action == Action::Rename || fields.iter().any(|field| field.path != Path::field("state"));
+        let writes =
+            is_new_claim || action == Action::Rename || fields.iter().any(|field| field.path != Path::field("state"));
         let change = self.change(object, &id, action, code, text);
         let work = self.work(object, Some(live), &id, &new_record, writes);
         self.push(Change { diff: fields, drift, ..change }, work);
@@ -375,94 +374,24 @@ impl<'a> Builder<'a> {
         }
         if object.kind.holds_data(live) && !self.options.delete_data {
             let text = format!("{} would be replaced, and its data lost: {id}", object.address);
-            self.refuse(object, "holds-data", text, "--delete-data allows it; or give the new one another name and move the data");
+            self.refuse(
+                object,
+                "holds-data",
+                text,
+                "--delete-data allows it; or give the new one another name and move the data",
+            );
             return false;
         }
         true
     }
 
-    fn image(&mut self, object: &Object, id: &Id) {
-        let live = images::live_of(object, &id.project, self.site, self.snapshot);
-        if object.external || matches!(object.spec.downcast_ref(), Some(image::Source::Alias(_) | image::Source::Fingerprint(_))) {
-            if live.is_none() {
-                self.refuse(object, "missing", format!("{} must be at the server and is not", object.address), "import it there, or name its file or server as `source`");
-            }
-            return;
-        }
-        if let Some(Err(reason)) = self.snapshot.fingerprints.get(&object.address) {
-            return self.refuse(object, "no-file", format!("{}: cannot read {reason}", object.address), "put the file there, or correct the path");
-        }
-        let stamped = images::stamped_of(object, &id.project, self.site, self.snapshot);
-        for (live_id, _) in stamped.iter().chain(live.iter()) {
-            self.seen.insert(("images", (*live_id).clone()));
-        }
-        self.check_aliases(object, id, stamped.or(live).map(|(id, _)| id.name.as_str()));
-        let fingerprint = images::fingerprint_of(object, self.snapshot);
-        let applied = super::diff::applied(object.kind, &object.fields);
-        match (stamped, live) {
-            // Other files than those that were sent.
-            (Some((old_id, old)), _) if fingerprint.as_ref().is_some_and(|wanted| *wanted != old_id.name) => {
-                let field = FieldDiff {
-                    path: Path::field("fingerprint"),
-                    before: Some(old_id.name.clone().into()),
-                    after: fingerprint.map(Into::into),
-                    sensitive: false,
-                    effect: Effect::Replace,
-                    why: "an image's content is its identity".into(),
-                    drift: false,
-                };
-                let diff = Diff { fields: vec![field], applied, ..Diff::default() };
-                let record = match owner(object.kind, old_id, old, self.site) {
-                    Owner::Ours(record) => record,
-                    _ => Record::default(),
-                };
-                self.settle(object, old_id.clone(), old, Some(record), diff);
-            }
-            (Some((live_id, raw)), _) => {
-                let Some(record) = self.ownership(object, live_id, raw) else { return };
-                let diff = compare(object.kind, &object.fields, raw, record.as_ref());
-                self.settle(object, live_id.clone(), raw, record, diff);
-            }
-            // The same content: another site's is shared, nobody's is adopted.
-            (None, Some((live_id, raw))) => {
-                let shared = matches!(owner(object.kind, live_id, raw, self.site), Owner::Other(_));
-                if !shared && self.ownership(object, live_id, raw).is_none() {
-                    return;
-                }
-                let diff = compare(object.kind, &object.fields, raw, None);
-                self.settle(object, live_id.clone(), raw, None, diff);
-            }
-            (None, None) => {
-                let record = self.record(object, &applied);
-                let change = self.change(object, id, Action::Create, "absent", "not there yet".into());
-                let work = self.work(object, None, id, &record, true);
-                self.push(Change { diff: created(object), ..change }, work);
-            }
-        }
-    }
-
-    /// An alias that points at an image that is not ours is somebody's.
-    fn check_aliases(&mut self, object: &Object, id: &Id, own: Option<&str>) {
-        let wanted = object.fields.get(&Path::field("aliases")).and_then(|wanted| wanted.value.as_array()).cloned().unwrap_or_default();
-        for alias in wanted.iter().filter_map(serde_json::Value::as_str) {
-            let holder = self.snapshot.all("images").find(|(live, raw)| {
-                live.project == id.project && Some(live.name.as_str()) != own && image::alias_names(raw).iter().any(|name| name == alias)
-            });
-            let Some((live, raw)) = holder else { continue };
-            if matches!(owner(object.kind, live, raw, self.site), Owner::Ours(_)) || self.options.adopt.allows(&object.address) {
-                continue;
-            }
-            let text = format!("{}: the alias `{alias}` points at an image that is not this site's", object.address);
-            self.refuse(object, "not-ours", text, &format!("choose another alias, or move it with --adopt {}", object.address));
-        }
-    }
-
     pub fn record(&self, object: &Object, applied: &BTreeMap<String, String>) -> Record {
-        let img = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref()).map(|(_, text, _)| text.clone());
+        let img =
+            object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref()).map(|(_, text, _)| text.clone());
         Record { k: applied.clone(), img, protect: object.protect, ..Record::default() }
     }
 
-    fn change(&self, object: &Object, id: &Id, action: Action, code: &'static str, text: String) -> Change {
+    pub fn change(&self, object: &Object, id: &Id, action: Action, code: &'static str, text: String) -> Change {
         Change {
             address: object.address.clone(),
             noun: object.kind.noun(),
@@ -475,12 +404,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn work(&self, object: &Object, live: Option<&Raw>, id: &Id, record: &Record, writes: bool) -> Work {
-        let stamp = Stamp {
-            site: self.site.to_owned(),
-            id: stamp_id(object.kind, id, &object.name),
-            record: record.to_text(),
-        };
+    pub fn work(&self, object: &Object, live: Option<&Raw>, id: &Id, record: &Record, writes: bool) -> Work {
+        let stamp =
+            Stamp { site: self.site.to_owned(), id: stamp_id(object.kind, id, &object.name), record: record.to_text() };
         Work {
             kind: Some(object.kind),
             object: Some(object.clone()),
@@ -495,18 +421,11 @@ impl<'a> Builder<'a> {
 }
 
 /// All wanted leaves as a diff against nothing.
-fn created(object: &Object) -> Vec<FieldDiff> {
-    let field = |path: Path, after: serde_json::Value, sensitive| FieldDiff {
-        path,
-        before: None,
-        after: Some(after),
-        sensitive,
-        effect: Effect::Live,
-        why: String::new(),
-        drift: false,
-    };
+pub(super) fn created(object: &Object) -> Vec<FieldDiff> {
     let image = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref());
-    let image = image.map(|(_, text, _)| field(Path::field("image"), text.clone().into(), false));
-    let fields = object.fields.iter().map(|(path, wanted)| field(path.clone(), wanted.value.clone(), wanted.sensitive));
+    let image = image.map(|(_, text, _)| FieldDiff::new(Path::field("image"), None, Some(text.clone().into())));
+    let fields = object.fields.iter().map(|(path, wanted)| {
+        FieldDiff::new(path.clone(), None, Some(wanted.value.clone())).sensitive(wanted.sensitive)
+    });
     image.into_iter().chain(fields).collect()
 }

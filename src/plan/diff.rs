@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Effect, FieldDiff};
+use super::FieldDiff;
 use crate::kinds::{Fields, Kind, Raw, Record, Wanted, hash};
 use crate::model::Path;
 
@@ -40,15 +40,9 @@ pub fn compare(kind: &dyn Kind, wanted: &Fields, live: &Raw, record: Option<&Rec
             is_same(kind, path, &wanted.value, before.as_ref())
         };
         if !is_same {
-            diff.fields.push(FieldDiff {
-                path: path.clone(),
-                before,
-                after: Some(wanted.value.clone()),
-                sensitive: wanted.sensitive,
-                effect: Effect::Live,
-                why: String::new(),
-                drift: !hash.is_empty() && recorded == Some(hash),
-            });
+            let drift = !hash.is_empty() && recorded == Some(hash);
+            let field = FieldDiff::new(path.clone(), before, Some(wanted.value.clone())).sensitive(wanted.sensitive);
+            diff.fields.push(FieldDiff { drift, ..field });
         }
     }
     for (key, recorded) in record.into_iter().flat_map(|record| &record.k) {
@@ -56,19 +50,12 @@ pub fn compare(kind: &dyn Kind, wanted: &Fields, live: &Raw, record: Option<&Rec
         if wanted.contains_key(&path) || kind.is_rewritten(&path) || !is_removable(&path) {
             continue;
         }
-        let Some(before) = kind.live(live, &path).filter(|value| *value != Value::Array(vec![])) else { continue };
+        let Some(before) = kind.live(live, &path).filter(|value| *value != Value::Array(vec![])) else {
+            continue;
+        };
         // The hash of a secret is not kept, so that nobody can guess it: what we set we take away.
         if recorded.is_empty() || *recorded == hash(&kind.canonical(&path, &before)) {
-            let sensitive = recorded.is_empty();
-            diff.fields.push(FieldDiff {
-                path,
-                before: Some(before),
-                after: None,
-                sensitive,
-                effect: Effect::Live,
-                why: String::new(),
-                drift: false,
-            });
+            diff.fields.push(FieldDiff::new(path, Some(before), None).sensitive(recorded.is_empty()));
         } else {
             diff.taken_over.push(path);
         }
@@ -121,15 +108,7 @@ fn whole_devices(live: &Raw, wanted: &Fields, fields: &mut Vec<FieldDiff>) {
         for (key, value) in keys.into_iter().flatten() {
             let path = Path::device(&device, key);
             if !wanted.contains_key(&path) && !fields.iter().any(|field| field.path == path) {
-                fields.push(FieldDiff {
-                    path,
-                    before: Some(value.clone()),
-                    after: None,
-                    sensitive: false,
-                    effect: Effect::Live,
-                    why: String::new(),
-                    drift: false,
-                });
+                fields.push(FieldDiff::new(path, Some(value.clone()), None));
             }
         }
     }
@@ -140,7 +119,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::by_section;
+    use crate::kinds::{Effect, by_section};
     use crate::model::Span;
 
     fn wanted(leaves: &[(Path, Value)]) -> Fields {
@@ -162,7 +141,8 @@ mod tests {
 
     #[test]
     fn what_was_just_applied_is_no_diff() {
-        let fields = wanted(&[(Path::config("limits.memory"), json!("1GiB")), (Path::field("description"), json!("x"))]);
+        let fields =
+            wanted(&[(Path::config("limits.memory"), json!("1GiB")), (Path::field("description"), json!("x"))]);
         let live = json!({"description": "x", "config": {"limits.memory": "1073741824", "user.other": "theirs"}});
         let diff = run("profiles", &fields, &live, Some(&record_of("profiles", &fields)));
         assert!(diff.fields.is_empty() && !diff.claims && diff.taken_over.is_empty(), "{diff:?}");

@@ -8,14 +8,15 @@ mod order;
 mod overlay;
 mod ownership;
 mod prune;
+mod references;
 mod select;
 
 use serde_json::Value;
 
-pub use build::{Adopt, Options, build};
-use crate::kinds::{Kind, Object, Raw, Stamp};
 pub use crate::kinds::Effect;
+use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
+pub use build::{Adopt, Options, build};
 
 /// Everything that an apply would do; what is shown is what is run.
 #[derive(Clone, Debug, Default)]
@@ -142,6 +143,25 @@ pub struct FieldDiff {
     pub why: String,
     /// The server moved (drift), not the file.
     pub drift: bool,
+}
+
+impl FieldDiff {
+    /// A leaf that changes live and is no secret.
+    pub fn new(path: Path, before: Option<Value>, after: Option<Value>) -> Self {
+        FieldDiff { path, before, after, sensitive: false, effect: Effect::Live, why: String::new(), drift: false }
+    }
+
+    /// The same, masked where it is shown.
+    #[must_use]
+    pub fn sensitive(self, sensitive: bool) -> Self {
+        FieldDiff { sensitive, ..self }
+    }
+
+    /// The same, forcing a replacement.
+    #[must_use]
+    pub fn replacing(self, why: &str) -> Self {
+        FieldDiff { effect: Effect::Replace, why: why.to_owned(), ..self }
+    }
 }
 
 /// Why a plan may not be applied.

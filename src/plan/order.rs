@@ -19,7 +19,8 @@ pub fn order(plan: &mut Plan, wanted: &[Object], snapshot: &Snapshot) {
     let mut graph: DiGraph<(usize, Verb), ()> = DiGraph::new();
     let steps: Vec<Vec<NodeIndex>> = (0..plan.changes.len())
         .map(|change| {
-            let nodes: Vec<NodeIndex> = verbs(plan, change).into_iter().map(|verb| graph.add_node((change, verb))).collect();
+            let nodes: Vec<NodeIndex> =
+                verbs(plan, change).into_iter().map(|verb| graph.add_node((change, verb))).collect();
             for pair in nodes.windows(2) {
                 graph.update_edge(pair[0], pair[1], ());
             }
@@ -76,7 +77,9 @@ fn verbs(plan: &Plan, index: usize) -> Vec<Verb> {
                 up(&mut verbs, Verb::Start);
             }
         }
-        Action::Replace if work.kind.is_some_and(|kind| kind.creates_first()) => verbs.extend([Verb::Create, Verb::Delete]),
+        Action::Replace if work.kind.is_some_and(|kind| kind.creates_first()) => {
+            verbs.extend([Verb::Create, Verb::Delete])
+        }
         Action::Replace => {
             if runs {
                 verbs.push(Verb::Stop);
@@ -153,7 +156,9 @@ fn constraints(
         }
         if let Some(change) = at(object).filter(|change| !is_delete(*change)) {
             let first = step(change, Verb::Create).or_else(|| steps[change].first().copied());
-            let lasts = mine.iter().filter_map(|needed| steps[*needed].iter().rev().find(|node| graph[**node].1 != Verb::Delete));
+            let lasts = mine
+                .iter()
+                .filter_map(|needed| steps[*needed].iter().rev().find(|node| graph[**node].1 != Verb::Delete));
             pairs.extend(lasts.zip(std::iter::repeat(first)).filter_map(|(last, first)| Some((*last, first?))));
         }
         gates.insert(object, mine);
@@ -169,12 +174,15 @@ fn constraints(
     }
     let mut users: HashMap<(&str, String, Option<String>, String), Vec<NodeIndex>> = HashMap::new();
     for (index, work) in plan.work.iter().enumerate() {
-        let (Some(live), Some(kind)) = (&work.live, work.kind) else { continue };
-        let Some(released) = step(index, Verb::Delete).or_else(|| step(index, Verb::Update)) else { continue };
+        let (Some(live), Some(kind)) = (&work.live, work.kind) else {
+            continue;
+        };
+        let Some(released) = step(index, Verb::Delete).or_else(|| step(index, Verb::Update)) else {
+            continue;
+        };
         for (section, name) in kind.live_uses(live) {
-            let project = place_of(section).map_or_else(String::new, |place| {
-                snapshot.projects.effective(&plan.changes[index].id.project, place)
-            });
+            let project = place_of(section)
+                .map_or_else(String::new, |place| snapshot.projects.effective(&plan.changes[index].id.project, place));
             users.entry((section, project, None, name)).or_default().push(released);
         }
     }
@@ -186,7 +194,9 @@ fn constraints(
         pairs.extend(users.get(&key).into_iter().flatten().map(|user| (*user, delete)));
         for &(other, inner) in &going {
             let inside = match section {
-                "projects" => plan.changes[other].id.project == id.name && plan.changes[other].address.section != "projects",
+                "projects" => {
+                    plan.changes[other].id.project == id.name && plan.changes[other].address.section != "projects"
+                }
                 "storage_pools" => plan.changes[other].id.pool.as_deref() == Some(id.name.as_str()),
                 _ => false,
             };
@@ -230,7 +240,9 @@ fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) ->
                 Path::Device { key, .. } | Path::Entry { key, .. } => key,
                 Path::Field(_) => continue,
             };
-            let Some(Value::String(value)) = &field.after else { continue };
+            let Some(Value::String(value)) = &field.after else {
+                continue;
+            };
             if UNIQUE.contains(&key.as_str()) {
                 pairs.extend(held.get(value).into_iter().flatten().map(|holder| (*holder, *first)));
             }
@@ -239,7 +251,10 @@ fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) ->
     return pairs;
 
     fn unique_values(live: &Raw) -> Vec<String> {
-        let maps = live.get("config").into_iter().chain(live.get("devices").and_then(Value::as_object).into_iter().flat_map(|d| d.values()));
+        let maps = live
+            .get("config")
+            .into_iter()
+            .chain(live.get("devices").and_then(Value::as_object).into_iter().flat_map(|d| d.values()));
         maps.filter_map(Value::as_object)
             .flat_map(|map| UNIQUE.iter().filter_map(|key| map.get(*key)?.as_str()))
             .map(str::to_owned)
@@ -250,7 +265,8 @@ fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) ->
 /// The graph's nodes in an order in which each comes after what it waits for, and else in the plan's own.
 /// An edge that would close a circle between deletions and updates is left out: LXD's answer decides then.
 fn numbered(plan: &Plan, graph: &DiGraph<(usize, Verb), ()>) -> Vec<Step> {
-    let mut waiting: Vec<usize> = graph.node_indices().map(|node| graph.neighbors_directed(node, petgraph::Incoming).count()).collect();
+    let mut waiting: Vec<usize> =
+        graph.node_indices().map(|node| graph.neighbors_directed(node, petgraph::Incoming).count()).collect();
     let mut ready: BinaryHeap<Reverse<NodeIndex>> =
         graph.node_indices().filter(|node| waiting[node.index()] == 0).map(Reverse).collect();
     let mut number: HashMap<NodeIndex, StepId> = HashMap::new();
@@ -267,8 +283,10 @@ fn numbered(plan: &Plan, graph: &DiGraph<(usize, Verb), ()>) -> Vec<Step> {
         };
         left.remove(&node);
         let (change, verb) = graph[node];
-        let mut waits_for: Vec<StepId> =
-            graph.neighbors_directed(node, petgraph::Incoming).filter_map(|before| number.get(&before).copied()).collect();
+        let mut waits_for: Vec<StepId> = graph
+            .neighbors_directed(node, petgraph::Incoming)
+            .filter_map(|before| number.get(&before).copied())
+            .collect();
         waits_for.sort_unstable();
         let id = StepId(steps.len());
         number.insert(node, id);

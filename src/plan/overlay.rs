@@ -27,7 +27,10 @@ pub fn complete(objects: &mut [Object], snapshot: &Snapshot) -> Vec<Refusal> {
                 refused.push(Refusal {
                     address: Some(object.address.clone()),
                     code: "no-such-device",
-                    text: format!("device `{device}` has no `type`, and no profile of {} has a device of that name", object.address),
+                    text: format!(
+                        "device `{device}` has no `type`, and no profile of {} has a device of that name",
+                        object.address
+                    ),
                     help: "give the device a `type`, or name a profile that has it".into(),
                     span,
                 });
@@ -50,7 +53,9 @@ fn untyped(object: &Object) -> Vec<String> {
         .fields
         .keys()
         .filter_map(|path| match path {
-            Path::Device { device, .. } if !object.fields.contains_key(&Path::device(device, "type")) => Some(device.clone()),
+            Path::Device { device, .. } if !object.fields.contains_key(&Path::device(device, "type")) => {
+                Some(device.clone())
+            }
             _ => None,
         })
         .collect();
@@ -73,7 +78,8 @@ fn namesake(
         let place = crate::kinds::by_section("profiles")?.place();
         let project = snapshot.projects.effective(&object.project, place);
         let id = Id { project, pool: None, name: reference.name.clone() };
-        let wanted = reference.address.as_ref().and_then(|address| profiles.get(address)).filter(|profile| !profile.external);
+        let wanted =
+            reference.address.as_ref().and_then(|address| profiles.get(address)).filter(|profile| !profile.external);
         if wanted.is_none() {
             let live = snapshot.get("profiles", &id).and_then(|raw| raw.get("devices")?.get(device)?.as_object());
             for (key, value) in live.into_iter().flatten() {

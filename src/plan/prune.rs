@@ -37,7 +37,9 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
     let mut found = vec![];
     for kind in kinds::all().iter().copied() {
         for (id, live) in snapshot.all(kind.section()) {
-            let Some(stamp) = kind.stamps(live).into_iter().find(|stamp| stamp.site == builder.site) else { continue };
+            let Some(stamp) = kind.stamps(live).into_iter().find(|stamp| stamp.site == builder.site) else {
+                continue;
+            };
             if builder.seen.contains(&(kind.section(), id.clone())) {
                 continue;
             }
@@ -48,13 +50,19 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
                     found.push(Candidate { kind, id, live, record, address });
                 }
                 Owner::Copy(of) => {
-                    let text = format!("the {} {id} carries the stamp of {of}: a copy, or renamed by hand; left alone", kind.noun());
+                    let text = format!(
+                        "the {} {id} carries the stamp of {of}: a copy, or renamed by hand; left alone",
+                        kind.noun()
+                    );
                     builder.plan.notes.push(Note { address: None, code: "copy", text });
                 }
                 Owner::Newer(version) => builder.plan.refused.push(Refusal {
                     address: Some(Address::new(kind.section(), id.name.clone())),
                     code: "newer-record",
-                    text: format!("the {} {id} was last applied by a newer lxdeploy (record version {version})", kind.noun()),
+                    text: format!(
+                        "the {} {id} was last applied by a newer lxdeploy (record version {version})",
+                        kind.noun()
+                    ),
                     help: "use that lxdeploy".into(),
                     span: None,
                 }),
@@ -81,7 +89,9 @@ fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidat
     let kept = kept(builder, &candidates);
     for candidate in candidates {
         let Candidate { kind, id, live, record, address } = candidate;
-        if let Some((code, why)) = kept.iter().find(|(keep, _, _)| *keep == (kind.section(), id)).map(|(_, code, why)| (*code, why)) {
+        if let Some((code, why)) =
+            kept.iter().find(|(keep, _, _)| *keep == (kind.section(), id)).map(|(_, code, why)| (*code, why))
+        {
             builder.note(&address, code, format!("{address} is kept: {why}"));
             continue;
         }
@@ -148,7 +158,11 @@ fn kept<'a>(builder: &Builder<'_>, candidates: &[Candidate<'a>]) -> Vec<Kept<'a>
         let name = candidate.id.name.as_str();
         match candidate.kind.section() {
             "storage_pools" if pools.contains(name) || candidate.kind.holds_data(candidate.live) => {
-                kept.push((("storage_pools", candidate.id), "kept-data", "it holds volumes; --delete-data deletes it with those of the site".to_owned()));
+                kept.push((
+                    ("storage_pools", candidate.id),
+                    "kept-data",
+                    "it holds volumes; --delete-data deletes it with those of the site".to_owned(),
+                ));
             }
             "projects" if projects.contains(name) => {
                 kept.push((("projects", candidate.id), "kept-data", "volumes in it are kept".to_owned()));

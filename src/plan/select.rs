@@ -28,7 +28,10 @@ pub(super) fn select(plan: &mut Plan, site: &Site, wanted: &[Object], options: &
         }
     }
     let expand = |addresses: &[Address]| -> Vec<Address> {
-        addresses.iter().flat_map(|address| site.groups.get(address).cloned().unwrap_or_else(|| vec![address.clone()])).collect()
+        addresses
+            .iter()
+            .flat_map(|address| site.groups.get(address).cloned().unwrap_or_else(|| vec![address.clone()]))
+            .collect()
     };
     let edges = graph::edges(wanted);
     let index: HashMap<&Address, usize> = wanted.iter().enumerate().map(|(i, object)| (&object.address, i)).collect();
@@ -53,9 +56,11 @@ pub(super) fn select(plan: &mut Plan, site: &Site, wanted: &[Object], options: &
     // A destroy takes along what needs the target, everything else what the target needs.
     let included = if options.destroy { closure(&targets, &|(a, b)| (b, a)) } else { closure(&targets, &|edge| edge) };
     let excludes = expand(&options.excludes);
-    let excluded = if options.destroy { closure(&excludes, &|edge| edge) } else { closure(&excludes, &|(a, b)| (b, a)) };
+    let excluded =
+        if options.destroy { closure(&excludes, &|edge| edge) } else { closure(&excludes, &|(a, b)| (b, a)) };
     let keep = |address: &Address, is_deletion: bool| {
-        let asked = targets.is_empty() || if is_deletion && !options.destroy { targets.contains(address) } else { included.contains(address) };
+        let asked = targets.is_empty()
+            || if is_deletion && !options.destroy { targets.contains(address) } else { included.contains(address) };
         asked && !excluded.contains(address)
     };
     let kept: Vec<bool> =
@@ -64,7 +69,9 @@ pub(super) fn select(plan: &mut Plan, site: &Site, wanted: &[Object], options: &
     plan.changes.retain(|_| *of_changes.next().unwrap_or(&true));
     let mut of_work = kept.iter();
     plan.work.retain(|_| *of_work.next().unwrap_or(&true));
-    plan.refused.retain(|refusal| refusal.code == "unknown-address" || refusal.address.as_ref().is_none_or(|address| keep(address, false)));
+    plan.refused.retain(|refusal| {
+        refusal.code == "unknown-address" || refusal.address.as_ref().is_none_or(|address| keep(address, false))
+    });
     plan.notes.retain(|note| note.address.as_ref().is_none_or(|address| keep(address, false)));
 }
 
@@ -76,5 +83,11 @@ pub(super) fn unknown<'a>(flag: &str, address: &Address, known: impl Iterator<It
         Some(near) => format!("did you mean {near}?"),
         None => "an address is SECTION.KEY, as `lxdeploy plan` shows them".to_owned(),
     };
-    Refusal { address: None, code: "unknown-address", text: format!("{flag} {written}: there is no such object in the site"), help, span: None }
+    Refusal {
+        address: None,
+        code: "unknown-address",
+        text: format!("{flag} {written}: there is no such object in the site"),
+        help,
+        span: None,
+    }
 }

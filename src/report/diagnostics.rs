@@ -10,7 +10,9 @@ use crate::model::{FileId, Sources, Span};
 /// Renders all of them, in the order of the files; those without a place last.
 pub fn render(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
-    sorted.sort_by_key(|diagnostic| diagnostic.span.map_or((1, FileId(u32::MAX), 0, 0), |span| (0, span.file, span.line, span.column)));
+    sorted.sort_by_key(|diagnostic| {
+        diagnostic.span.map_or((1, FileId(u32::MAX), 0, 0), |span| (0, span.file, span.line, span.column))
+    });
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let texts: Vec<String> = sorted.into_iter().map(|diagnostic| one(diagnostic, sources, &renderer)).collect();
     texts.join("\n\n")
@@ -30,7 +32,8 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         places.entry(span.file).or_default().push((*span, Some(label)));
     }
     let first = diagnostic.span.map(|span| span.file);
-    let paths: BTreeMap<FileId, String> = places.keys().map(|file| (*file, sources.path(*file).display().to_string())).collect();
+    let paths: BTreeMap<FileId, String> =
+        places.keys().map(|file| (*file, sources.path(*file).display().to_string())).collect();
     let mut files: Vec<FileId> = places.keys().copied().collect();
     files.sort_by_key(|file| Some(*file) != first);
     let mut group = Group::with_title(title);
@@ -71,7 +74,9 @@ mod tests {
         let at = |line, column, start, end| Span { file, line, column, start, end };
         let diagnostics = [
             Diagnostic::plain("no server").help("start it"),
-            Diagnostic::error(at(4, 3, 33, 36), "`br0` is there twice").related(at(3, 3, 23, 26), "first here").help("take one away"),
+            Diagnostic::error(at(4, 3, 33, 36), "`br0` is there twice")
+                .related(at(3, 3, 23, 26), "first here")
+                .help("take one away"),
             Diagnostic::warning(at(1, 7, 6, 10), "a short name"),
         ];
         insta::assert_snapshot!(render(&diagnostics, &sources, false));

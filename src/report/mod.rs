@@ -7,10 +7,11 @@ pub mod events;
 pub mod json;
 mod progress;
 mod prompt;
+pub mod remotes;
 pub mod status;
 mod style;
 pub mod text;
 
 pub use progress::{JsonLines, Plain, Reporter, Terminal};
-pub use prompt::confirm;
+pub use prompt::{confirm, trusts};
 pub use style::Style;

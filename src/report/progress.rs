@@ -53,13 +53,20 @@ impl Told {
         let lines = match event {
             Event::StepEnded { address, verb, outcome, elapsed, .. } => match outcome {
                 Outcome::Done => {
-                    vec![format!("{} {address} {} {}", style.green("✓"), verb.done(), style.dim(&format_duration(*elapsed)))]
+                    vec![format!(
+                        "{} {address} {} {}",
+                        style.green("✓"),
+                        verb.done(),
+                        style.dim(&format_duration(*elapsed))
+                    )]
                 }
                 Outcome::Failed { message, details } => {
                     let message = self.masker.mask(message);
                     self.failed.push((address.clone(), *verb, message.clone()));
                     let line = format!("{} {address}: {}: {message}", style.red("✗"), verb.running());
-                    std::iter::once(line).chain(details.iter().map(|detail| style.dim(&format!("    | {detail}")))).collect()
+                    std::iter::once(line)
+                        .chain(details.iter().map(|detail| style.dim(&format!("    | {detail}"))))
+                        .collect()
                 }
                 Outcome::Blocked { by } => {
                     self.not_tried.push((address.clone(), *verb, format!("waits for {by}, which failed")));
@@ -70,7 +77,9 @@ impl Told {
                     vec![]
                 }
             },
-            Event::StepRetried { address, message, .. } => vec![style.dim(&format!("  {address}: {message}; trying again"))],
+            Event::StepRetried { address, message, .. } => {
+                vec![style.dim(&format!("  {address}: {message}; trying again"))]
+            }
             Event::Interrupted => {
                 vec![style.yellow("Interrupted: no new step starts, running ones finish. Ctrl-C again leaves at once.")]
             }
@@ -87,7 +96,8 @@ impl Told {
         if failed == 0 && not_tried == 0 {
             return vec![style.green(&format!("Done: {done} steps in {time}."))];
         }
-        let mut lines = vec![style.red(&format!("{done} steps done, {failed} failed, {not_tried} not tried, in {time}."))];
+        let mut lines =
+            vec![style.red(&format!("{done} steps done, {failed} failed, {not_tried} not tried, in {time}."))];
         for (title, steps) in [("Failed", &self.failed), ("Not tried", &self.not_tried)] {
             if !steps.is_empty() {
                 lines.push(format!("{title}:"));
@@ -122,7 +132,9 @@ impl Reporter for Terminal {
             Event::StepStarted { step, address, verb } => {
                 let bar = self.bars.insert_before(&self.total, ProgressBar::new_spinner());
                 let template = "{spinner} {prefix} {wide_msg} {elapsed}";
-                bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                bar.set_style(
+                    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()),
+                );
                 bar.set_prefix(format!("{address} {}", verb.running()));
                 bar.enable_steady_tick(Duration::from_millis(200));
                 self.running.insert(*step, bar);

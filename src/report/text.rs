@@ -176,7 +176,9 @@ fn leaf(field: &FieldDiff, action: Action, width: usize, style: Style) -> String
         }
         return text;
     }
-    let show = |value: &Option<Value>| if field.sensitive { "(sensitive)".to_owned() } else { shown(value.as_ref(), &field.path) };
+    let show = |value: &Option<Value>| {
+        if field.sensitive { "(sensitive)".to_owned() } else { shown(value.as_ref(), &field.path) }
+    };
     let values = match (&field.before, &field.after) {
         (None, after) => show(after),
         (before, None) if !creates => format!("{} {} nothing", show(before), style.dim("->")),
@@ -225,7 +227,8 @@ fn line_diff(old: &[String], new: &[String]) -> Vec<(char, String)> {
     let mut common = vec![vec![0_usize; new.len() + 1]; old.len() + 1];
     for i in (0..old.len()).rev() {
         for j in (0..new.len()).rev() {
-            common[i][j] = if old[i] == new[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
+            common[i][j] =
+                if old[i] == new[j] { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
         }
     }
     let (mut i, mut j, mut all) = (0, 0, vec![]);
@@ -256,11 +259,20 @@ fn shown(value: Option<&Value>, path: &Path) -> String {
         }
         Some(Value::String(text)) => format!("{text:?}"),
         Some(Value::Array(items)) => {
-            format!("[{}]", items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", "))
+            format!(
+                "[{}]",
+                items
+                    .iter()
+                    .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
         }
-        Some(Value::Object(map)) => {
-            map.iter().map(|(key, value)| format!("{key}={}", crate::model::value::text(value))).collect::<Vec<_>>().join(" ")
-        }
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(key, value)| format!("{key}={}", crate::model::value::text(value)))
+            .collect::<Vec<_>>()
+            .join(" "),
         Some(other) => other.to_string(),
     }
 }

@@ -21,10 +21,13 @@ impl Source {
     /// Why it cannot be had; never with the text of it.
     pub fn read(&self) -> Result<String, String> {
         let text = match self {
-            Source::Env(name) => {
-                std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(format!("the environment variable {name} is not set"))?
+            Source::Env(name) => std::env::var(name)
+                .ok()
+                .filter(|value| !value.is_empty())
+                .ok_or(format!("the environment variable {name} is not set"))?,
+            Source::File(path) => {
+                std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
             }
-            Source::File(path) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
             Source::Command(words) => run(words)?,
         };
         let text = text.strip_suffix('\n').unwrap_or(&text);
@@ -33,7 +36,9 @@ impl Source {
 }
 
 fn run(words: &[String]) -> Result<String, String> {
-    let Some((program, arguments)) = words.split_first() else { return Err("an empty command".into()) };
+    let Some((program, arguments)) = words.split_first() else {
+        return Err("an empty command".into());
+    };
     let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
     if !output.status.success() {
         // What a password manager writes to stderr is about the secret and not the secret.

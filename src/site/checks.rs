@@ -19,9 +19,12 @@ fn duplicates(site: &Site, out: &mut Vec<Diagnostic>) {
         let place = (object.kind.section(), &object.project, &object.pool, &object.name);
         if let Some(first) = seen.insert(place, object) {
             out.push(
-                Diagnostic::error(object.span, format!("{} and {} are both named `{}`", first.address, object.address, object.name))
-                    .related(first.span, "first here")
-                    .help("give one of them another `name`, key or project"),
+                Diagnostic::error(
+                    object.span,
+                    format!("{} and {} are both named `{}`", first.address, object.address, object.name),
+                )
+                .related(first.span, "first here")
+                .help("give one of them another `name`, key or project"),
             );
         }
     }
@@ -48,14 +51,21 @@ fn near_names(site: &Site, out: &mut Vec<Diagnostic>) {
         known.insert(&object.name);
     }
     let mut told = HashSet::new();
-    for reference in site.objects.iter().flat_map(|object| &object.references).filter(|reference| reference.address.is_none()) {
-        let Some(known) = names.get(reference.section) else { continue };
+    for reference in
+        site.objects.iter().flat_map(|object| &object.references).filter(|reference| reference.address.is_none())
+    {
+        let Some(known) = names.get(reference.section) else {
+            continue;
+        };
         if let Some(near) = nearest(&reference.name, known.iter().copied())
             && told.insert(reference.span)
         {
             out.push(
-                Diagnostic::warning(reference.span, format!("`{}` is not in the site, and `{near}` is", reference.name))
-                    .help(format!("did you mean `{near}`? Else it must be at the server, which plan checks")),
+                Diagnostic::warning(
+                    reference.span,
+                    format!("`{}` is not in the site, and `{near}` is", reference.name),
+                )
+                .help(format!("did you mean `{near}`? Else it must be at the server, which plan checks")),
             );
         }
     }

@@ -13,7 +13,8 @@ use crate::tree::{Node, Spanned, Value};
 const FORMAT: i64 = 1;
 
 /// What a later lxdeploy will read, and this one must not pass over.
-const RESERVED: &[&str] = &["roles", "groups", "playbooks", "roles_path", "outputs", "network_forwards", "network_zones", "snapshots", "ttl"];
+const RESERVED: &[&str] =
+    &["roles", "groups", "playbooks", "roles_path", "outputs", "network_forwards", "network_zones", "snapshots", "ttl"];
 
 const COMMON: &[&str] = &["format", "extends", "project", "inputs", "vars", "vars_files", "secrets"];
 const OF_SITES: &[&str] = &["site", "remote", "server_fingerprint"];
@@ -58,12 +59,19 @@ pub fn chain(path: &Path, files: &Files, out: &mut Vec<Diagnostic>) -> Option<Ch
         let last = &documents[documents.len() - 1];
         let Some(node) = last.root.get("extends") else { break };
         let Some(text) = node.as_str() else {
-            out.push(Diagnostic::error(node.span, "`extends` is the path of one platform file").help("for example ../platform/standard.yaml"));
+            out.push(
+                Diagnostic::error(node.span, "`extends` is the path of one platform file")
+                    .help("for example ../platform/standard.yaml"),
+            );
             return None;
         };
         let next = files.directory(node.span.file).join(text);
         if seen.contains(&identity(&next)) {
-            let names: Vec<String> = documents.iter().map(|document| document.path.display().to_string()).chain([next.display().to_string()]).collect();
+            let names: Vec<String> = documents
+                .iter()
+                .map(|document| document.path.display().to_string())
+                .chain([next.display().to_string()])
+                .collect();
             out.push(
                 Diagnostic::error(node.span, format!("these files extend each other: {}", names.join(" → ")))
                     .help("let one of them stand alone"),
@@ -75,7 +83,10 @@ pub fn chain(path: &Path, files: &Files, out: &mut Vec<Diagnostic>) -> Option<Ch
             return None;
         }
         if root.get("site").is_some() && root.get("platform").is_none() {
-            out.push(Diagnostic::error(node.span, format!("{} is a site, and only platforms are extended", next.display())).help("a platform file has `platform: NAME` in place of `site:`"));
+            out.push(
+                Diagnostic::error(node.span, format!("{} is a site, and only platforms are extended", next.display()))
+                    .help("a platform file has `platform: NAME` in place of `site:`"),
+            );
             return None;
         }
         check_keys(&root, false, out);
@@ -93,7 +104,10 @@ fn is_map(root: &Rc<Node>, out: &mut Vec<Diagnostic>) -> bool {
     if matches!(root.value, Value::Map(_)) {
         return true;
     }
-    out.push(Diagnostic::error(root.span, format!("a site file is a map, and this is {}", root.kind_name())).help("it starts with `site: NAME`"));
+    out.push(
+        Diagnostic::error(root.span, format!("a site file is a map, and this is {}", root.kind_name()))
+            .help("it starts with `site: NAME`"),
+    );
     false
 }
 
@@ -103,10 +117,15 @@ fn check_keys(root: &Rc<Node>, is_site: bool, out: &mut Vec<Diagnostic>) {
         None => {}
         Some((_, json)) if json.as_i64() == Some(FORMAT) => {}
         Some((node, json)) if json.as_i64().is_some_and(|version| version > FORMAT) => out.push(
-            Diagnostic::error(node.span, format!("this file has format {json}, and this lxdeploy reads format {FORMAT}"))
-                .help("a newer lxdeploy is needed"),
+            Diagnostic::error(
+                node.span,
+                format!("this file has format {json}, and this lxdeploy reads format {FORMAT}"),
+            )
+            .help("a newer lxdeploy is needed"),
         ),
-        Some((node, _)) => out.push(Diagnostic::error(node.span, "`format` is a whole number").help("write `format: 1`, or take it away")),
+        Some((node, _)) => out.push(
+            Diagnostic::error(node.span, "`format` is a whole number").help("write `format: 1`, or take it away"),
+        ),
     }
     let own: Vec<&str> = if is_site { OF_SITES.to_vec() } else { OF_PLATFORMS.to_vec() };
     let sections: Vec<&str> = kinds::all().iter().map(|kind| kind.section()).collect();
@@ -119,9 +138,15 @@ fn check_keys(root: &Rc<Node>, is_site: bool, out: &mut Vec<Diagnostic>) {
             out.push(reserved(name, key.span));
         } else if is_site && name == "platform" {
             let message = "this is a platform file, and a site file is wanted";
-            out.push(Diagnostic::error(key.span, message).help("write a site file with `site: NAME` and `extends:` this one"));
+            out.push(
+                Diagnostic::error(key.span, message)
+                    .help("write a site file with `site: NAME` and `extends:` this one"),
+            );
         } else if OF_SITES.contains(&name) {
-            out.push(Diagnostic::error(key.span, format!("a platform has no `{name}`")).help("it belongs into the site file"));
+            out.push(
+                Diagnostic::error(key.span, format!("a platform has no `{name}`"))
+                    .help("it belongs into the site file"),
+            );
         } else {
             let known = COMMON.iter().chain(&own).chain(&sections).copied();
             let diagnostic = Diagnostic::error(key.span, format!("there is no section `{name}`"));
@@ -135,14 +160,20 @@ fn check_keys(root: &Rc<Node>, is_site: bool, out: &mut Vec<Diagnostic>) {
         out.push(Diagnostic::error(root.span, "a platform file has `platform: NAME`").help("add it at the top"));
     }
     if is_site && root.get("site").is_none() && root.get("platform").is_none() {
-        out.push(Diagnostic::error(root.span, "`site` is missing").help("add `site: NAME`: the owner stamped on every object"));
+        out.push(
+            Diagnostic::error(root.span, "`site` is missing")
+                .help("add `site: NAME`: the owner stamped on every object"),
+        );
     }
 }
 
 /// The error of what a later lxdeploy will read.
 pub fn reserved(name: &str, span: Span) -> Diagnostic {
-    Diagnostic::error(span, format!("`{name}` is reserved and does not exist yet in lxdeploy {}", env!("CARGO_PKG_VERSION")))
-        .help("take it away until a later lxdeploy brings it")
+    Diagnostic::error(
+        span,
+        format!("`{name}` is reserved and does not exist yet in lxdeploy {}", env!("CARGO_PKG_VERSION")),
+    )
+    .help("take it away until a later lxdeploy brings it")
 }
 
 /// True for a key that a later lxdeploy will read inside an object.
@@ -158,7 +189,10 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
         match node.as_str() {
             Some(text) => Some(Spanned { value: text.to_owned(), span: node.span, sensitive: node.sensitive }),
             None => {
-                out.push(Diagnostic::error(node.span, format!("`{key}` is text, and this is {}", node.kind_name())).help("write a name here"));
+                out.push(
+                    Diagnostic::error(node.span, format!("`{key}` is text, and this is {}", node.kind_name()))
+                        .help("write a name here"),
+                );
                 None
             }
         }
@@ -167,7 +201,9 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
     if let Some(name) = &name {
         check_name(name, out);
     }
-    let project = std::iter::once(site).chain(chain.platforms().iter().map(|document| &document.root)).find_map(|root| text(root, "project", out));
+    let project = std::iter::once(site)
+        .chain(chain.platforms().iter().map(|document| &document.root))
+        .find_map(|root| text(root, "project", out));
     let fingerprint = text(site, "server_fingerprint", out).map(|mut fingerprint| {
         fingerprint.value = fingerprint.value.replace(':', "").to_ascii_lowercase();
         if fingerprint.value.len() != 64 || !fingerprint.value.chars().all(|c| c.is_ascii_hexdigit()) {
@@ -179,7 +215,10 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
         fingerprint
     });
     let platform = chain.platforms().first().and_then(|document| {
-        Some((text(&document.root, "platform", out)?.value, text(&document.root, "release", out).map(|release| release.value)))
+        Some((
+            text(&document.root, "platform", out)?.value,
+            text(&document.root, "release", out).map(|release| release.value),
+        ))
     });
     Site {
         name: name.map(|name| name.value).unwrap_or_default(),

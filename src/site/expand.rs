@@ -36,10 +36,17 @@ pub struct Item {
 }
 
 /// Expands all sections.
-pub fn expand(sections: &BTreeMap<&'static str, Rc<Node>>, project: &str, scope: &Rc<Scope>, out: &mut Vec<Diagnostic>) -> Pending {
+pub fn expand(
+    sections: &BTreeMap<&'static str, Rc<Node>>,
+    project: &str,
+    scope: &Rc<Scope>,
+    out: &mut Vec<Diagnostic>,
+) -> Pending {
     let mut pending = Pending::default();
     for kind in kinds::all().iter().copied() {
-        let Some(section) = sections.get(kind.section()) else { continue };
+        let Some(section) = sections.get(kind.section()) else {
+            continue;
+        };
         for (key, node) in section.entries() {
             let mut expansion = Expansion { kind, key, project, scope, out, pending: &mut pending };
             expansion.object(node);
@@ -60,7 +67,8 @@ struct Expansion<'a> {
 impl Expansion<'_> {
     fn object(&mut self, node: &Rc<Node>) {
         if !matches!(node.value, Value::Map(_)) && !node.is_null() {
-            let message = format!("the {} `{}` is a map, and this is {}", self.kind.noun(), self.key.text, node.describe());
+            let message =
+                format!("the {} `{}` is a map, and this is {}", self.kind.noun(), self.key.text, node.describe());
             self.out.push(Diagnostic::error(node.span, message).help("write `{}` for one without keys"));
             return;
         }
@@ -70,7 +78,10 @@ impl Expansion<'_> {
         let is_instance = self.kind.section() == "instances";
         for key in ["count", "for_each"] {
             if let Some((found, _)) = node.entries().iter().find(|(name, _)| name.text == key && !is_instance) {
-                self.out.push(Diagnostic::error(found.span, format!("`{key}` is for instances alone")).help("write each object out"));
+                self.out.push(
+                    Diagnostic::error(found.span, format!("`{key}` is for instances alone"))
+                        .help("write each object out"),
+                );
                 return;
             }
         }
@@ -87,7 +98,10 @@ impl Expansion<'_> {
             Some(name) => match self.scope.render(name, None, self.out) {
                 Some(name) if name.as_str().is_some() => name.as_str().unwrap_or_default().to_owned(),
                 Some(name) => {
-                    self.out.push(Diagnostic::error(name.span, format!("`name` is text, and this is {}", name.kind_name())).help("write LXD's name for it"));
+                    self.out.push(
+                        Diagnostic::error(name.span, format!("`name` is text, and this is {}", name.kind_name()))
+                            .help("write LXD's name for it"),
+                    );
                     return;
                 }
                 None => return,
@@ -96,7 +110,9 @@ impl Expansion<'_> {
         let body = node.without(&["enabled", "count", "for_each", "name"]);
         match (node.get("count"), node.get("for_each")) {
             (Some(count), Some(_)) => {
-                self.out.push(Diagnostic::error(count.span, "`count` and `for_each` exclude each other").help("take one of them"));
+                self.out.push(
+                    Diagnostic::error(count.span, "`count` and `for_each` exclude each other").help("take one of them"),
+                );
             }
             (Some(count), None) => self.counted(count, &base, &body),
             (None, Some(each)) => self.for_each(each, &base, &body),
@@ -108,16 +124,22 @@ impl Expansion<'_> {
     }
 
     fn is_enabled(&mut self, node: &Rc<Node>) -> bool {
-        let Some(rendered) = self.scope.render(node, None, self.out) else { return false };
+        let Some(rendered) = self.scope.render(node, None, self.out) else {
+            return false;
+        };
         rendered.as_bool().unwrap_or_else(|| {
             let message = format!("`enabled` is true or false, and this is {}", rendered.describe());
-            self.out.push(Diagnostic::error(rendered.span, message).help("write true or false, or a template that gives one"));
+            self.out.push(
+                Diagnostic::error(rendered.span, message).help("write true or false, or a template that gives one"),
+            );
             false
         })
     }
 
     fn counted(&mut self, node: &Rc<Node>, base: &str, body: &Rc<Node>) {
-        let Some(rendered) = self.scope.render(node, None, self.out) else { return };
+        let Some(rendered) = self.scope.render(node, None, self.out) else {
+            return;
+        };
         let Some(count) = rendered.to_json().as_i64().filter(|count| (0..=MOST).contains(count)) else {
             let message = format!("`count` is a whole number from 0 to {MOST}, and this is {}", rendered.describe());
             self.out.push(Diagnostic::error(rendered.span, message).help("0 is none of them"));
@@ -136,8 +158,12 @@ impl Expansion<'_> {
     }
 
     fn for_each(&mut self, node: &Rc<Node>, base: &str, body: &Rc<Node>) {
-        let Some(rendered) = self.scope.render(node, None, self.out) else { return };
-        let Some(entries) = tree::decode::<Mapping<Raw>>(&rendered, &[], self.out) else { return };
+        let Some(rendered) = self.scope.render(node, None, self.out) else {
+            return;
+        };
+        let Some(entries) = tree::decode::<Mapping<Raw>>(&rendered, &[], self.out) else {
+            return;
+        };
         let mut group = vec![];
         for (index, (key, Raw(value))) in (1..).zip(entries.0) {
             let variable = |value: serde_json::Value, sensitive| Variable { value, sensitive };
@@ -157,13 +183,20 @@ impl Expansion<'_> {
     fn one(&mut self, address: Address, name: String, body: &Rc<Node>, mut locals: Locals) {
         locals.insert("name".to_owned(), Variable { value: name.clone().into(), sensitive: false });
         if let Err(rule) = self.kind.check_name(&name) {
-            self.out.push(Diagnostic::error(self.key.span, format!("LXD would refuse the name `{name}`: {rule}")).help("give it a `name:` that LXD takes, or another key"));
+            self.out.push(
+                Diagnostic::error(self.key.span, format!("LXD would refuse the name `{name}`: {rule}"))
+                    .help("give it a `name:` that LXD takes, or another key"),
+            );
             return;
         }
-        let Some(rendered) = self.scope.render(body, Some(&locals), self.out) else { return };
+        let Some(rendered) = self.scope.render(body, Some(&locals), self.out) else {
+            return;
+        };
         let common: &[&str] = &["project", "description", "external", "protect", "depends_on"];
         let shared = picked(&rendered, common);
-        let Some(shared) = tree::decode::<Shared>(&shared, COMMON_KEYS, self.out) else { return };
+        let Some(shared) = tree::decode::<Shared>(&shared, COMMON_KEYS, self.out) else {
+            return;
+        };
         let common_keys = Common {
             address,
             name,
@@ -208,7 +241,11 @@ fn with_renamed_from(body: &Rc<Node>, suffix: &str) -> Rc<Node> {
     };
     let (text, span): (String, Span) = old;
     let entries = body.entries().iter().map(|(key, value)| {
-        let value = if key.text == "renamed_from" { Node::from_json(&format!("{text}-{suffix}").into(), span, false) } else { value.clone() };
+        let value = if key.text == "renamed_from" {
+            Node::from_json(&format!("{text}-{suffix}").into(), span, false)
+        } else {
+            value.clone()
+        };
         (key.clone(), value)
     });
     Rc::new(Node { value: Value::Map(entries.collect()), span: body.span, sensitive: body.sensitive })

@@ -21,7 +21,8 @@ pub fn edges(objects: &[Object]) -> Vec<(usize, usize)> {
         .collect();
     let mut edges = vec![];
     for (i, object) in objects.iter().enumerate() {
-        let named = object.references.iter().filter_map(|reference| reference.address.as_ref()).chain(&object.depends_on);
+        let named =
+            object.references.iter().filter_map(|reference| reference.address.as_ref()).chain(&object.depends_on);
         edges.extend(named.filter_map(|address| Some((i, *index.get(address)?))));
         if object.kind.place() != Place::Server {
             edges.extend(projects.get(object.project.as_str()).map(|project| (i, *project)));
@@ -44,7 +45,8 @@ pub fn sorted(objects: &[Object], edges: &[(usize, usize)]) -> Vec<usize> {
 pub fn cycles(objects: &[Object]) -> Vec<Diagnostic> {
     let edges = edges(objects);
     let graph = graph(objects, &edges);
-    let mut found: Vec<Diagnostic> = tarjan_scc(&graph).into_iter().filter_map(|group| circle(objects, &graph, &group)).collect();
+    let mut found: Vec<Diagnostic> =
+        tarjan_scc(&graph).into_iter().filter_map(|group| circle(objects, &graph, &group)).collect();
     found.sort_by_key(|diagnostic| diagnostic.span);
     found
 }
@@ -73,8 +75,8 @@ fn circle(objects: &[Object], graph: &DiGraph<(), ()>, group: &[NodeIndex]) -> O
     let names: Vec<String> = path.iter().map(|node| objects[node.index()].address.to_string()).collect();
     let place = |node: NodeIndex, to: NodeIndex| place_of(&objects[node.index()], &objects[to.index()]);
     let message = format!("these need each other: {}", names.join(" → "));
-    let mut diagnostic =
-        Diagnostic::error(place(path[0], path[1]), message).help("take one of the references away, or put what both need into a third");
+    let mut diagnostic = Diagnostic::error(place(path[0], path[1]), message)
+        .help("take one of the references away, or put what both need into a third");
     for pair in path[1..].windows(2) {
         diagnostic = diagnostic.related(place(pair[0], pair[1]), format!("needs {}", objects[pair[1].index()].address));
     }

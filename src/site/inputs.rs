@@ -94,14 +94,20 @@ pub fn bind(chain: &Chain, scope: &Rc<Scope>, out: &mut Vec<Diagnostic>) {
 fn entries<'a>(root: &'a Rc<Node>, out: &mut Vec<Diagnostic>) -> &'a [(Key, Rc<Node>)] {
     let Some(node) = root.get("inputs") else { return &[] };
     if !matches!(node.value, Value::Map(_)) && !node.is_null() {
-        out.push(Diagnostic::error(node.span, format!("`inputs` is a map, and this is {}", node.kind_name())).help("write `inputs: {NAME: VALUE}`"));
+        out.push(
+            Diagnostic::error(node.span, format!("`inputs` is a map, and this is {}", node.kind_name()))
+                .help("write `inputs: {NAME: VALUE}`"),
+        );
     }
     node.entries()
 }
 
 fn check_declaration(key: &Key, declaration: &Declaration, out: &mut Vec<Diagnostic>) {
     if declaration.kind == Some(Kind::Enum) && declaration.choices.is_none() {
-        out.push(Diagnostic::error(key.span, format!("the input `{}` is an enum without choices", key.text)).help("add `choices: [a, b]`"));
+        out.push(
+            Diagnostic::error(key.span, format!("the input `{}` is an enum without choices", key.text))
+                .help("add `choices: [a, b]`"),
+        );
     }
     if let Some(default) = &declaration.default
         && !tree_has_template(&default.0)
@@ -153,12 +159,17 @@ fn check_value(name: &str, node: &Rc<Node>, declaration: &Declaration, out: &mut
     if let (Some(number), Some(min)) = (number, declaration.min)
         && number < min
     {
-        out.push(Diagnostic::error(node.span, format!("{what}the input `{name}` is {number}, less than {min}")).help(format!("the platform wants {min} at least")));
+        out.push(
+            Diagnostic::error(node.span, format!("{what}the input `{name}` is {number}, less than {min}"))
+                .help(format!("the platform wants {min} at least")),
+        );
     }
     if let (Some(number), Some(max)) = (number, declaration.max)
         && number > max
     {
-        out.push(Diagnostic::error(node.span, format!("{what}the input `{name}` is {number}, more than {max}")).help(format!("the platform wants {max} at most")));
+        out.push(
+            Diagnostic::error(node.span, format!("{what}the input `{name}` is {number}, more than {max}"))
+                .help(format!("the platform wants {max} at most")),
+        );
     }
 }
-

@@ -16,10 +16,15 @@ pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (BTreeMap<&'static 
     for kind in kinds::all() {
         let mut merged: Option<Rc<Node>> = None;
         for (depth, document) in chain.documents.iter().enumerate().rev() {
-            let Some(node) = document.root.get(kind.section()) else { continue };
+            let Some(node) = document.root.get(kind.section()) else {
+                continue;
+            };
             if !matches!(node.value, Value::Map(_)) && !node.is_null() {
                 let message = format!("`{}` is a map of names, and this is {}", kind.section(), node.kind_name());
-                out.push(Diagnostic::error(node.span, message).help(format!("write `NAME: {{…}}` under `{}:`", kind.section())));
+                out.push(
+                    Diagnostic::error(node.span, message)
+                        .help(format!("write `NAME: {{…}}` under `{}:`", kind.section())),
+                );
                 continue;
             }
             if depth == 0
@@ -42,7 +47,9 @@ pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (BTreeMap<&'static 
 
 /// Lays `over` over `base`.
 pub fn merge(base: &Rc<Node>, over: &Rc<Node>) -> Rc<Node> {
-    let (Value::Map(old), Value::Map(new)) = (&base.value, &over.value) else { return over.clone() };
+    let (Value::Map(old), Value::Map(new)) = (&base.value, &over.value) else {
+        return over.clone();
+    };
     let mut entries = vec![];
     for (key, value) in old {
         match over.get(&key.text) {
@@ -61,7 +68,9 @@ pub fn merge(base: &Rc<Node>, over: &Rc<Node>) -> Rc<Node> {
 
 /// A `null` that found nothing to take out is gone too; an object without a body stays.
 fn inherited_nothing(node: &Rc<Node>, depth: usize) -> Rc<Node> {
-    let Value::Map(entries) = &node.value else { return node.clone() };
+    let Value::Map(entries) = &node.value else {
+        return node.clone();
+    };
     let entries = entries.iter().filter(|(_, value)| depth == 0 || !value.is_null());
     let entries = entries.map(|(key, value)| (key.clone(), inherited_nothing(value, depth + 1))).collect();
     Rc::new(Node { value: Value::Map(entries), span: node.span, sensitive: node.sensitive })
@@ -97,7 +106,10 @@ mod tests {
     #[test]
     fn maps_by_key_lists_whole_null_takes_out() {
         assert_eq!(
-            merged(&json!({"a": {"x": 1, "y": [1, 2]}, "b": 1}), &json!({"a": {"y": [3], "z": null}, "b": null, "c": 2})),
+            merged(
+                &json!({"a": {"x": 1, "y": [1, 2]}, "b": 1}),
+                &json!({"a": {"y": [3], "z": null}, "b": null, "c": 2})
+            ),
             json!({"a": {"x": 1, "y": [3], "z": null}, "c": 2})
         );
     }
@@ -108,15 +120,18 @@ mod tests {
 
     /// Any tree.
     fn tree() -> impl Strategy<Value = Json> {
-        leaf().prop_recursive(3, 16, 3, |inner| prop::collection::btree_map("[a-c]", inner, 0..3).prop_map(|map| json!(map)))
+        leaf().prop_recursive(3, 16, 3, |inner| {
+            prop::collection::btree_map("[a-c]", inner, 0..3).prop_map(|map| json!(map))
+        })
     }
 
     /// Trees that agree on what is a map: the upper-case keys.
     fn layer() -> impl Strategy<Value = Json> {
         let leaves = || prop::collection::btree_map("[a-c]", leaf(), 0..3);
         leaves().prop_map(|map| json!(map)).prop_recursive(3, 16, 3, move |inner| {
-            (leaves(), prop::collection::btree_map("[A-C]", inner, 0..3))
-                .prop_map(|(leaves, maps)| json!(leaves.into_iter().chain(maps).collect::<std::collections::BTreeMap<_, _>>()))
+            (leaves(), prop::collection::btree_map("[A-C]", inner, 0..3)).prop_map(|(leaves, maps)| {
+                json!(leaves.into_iter().chain(maps).collect::<std::collections::BTreeMap<_, _>>())
+            })
         })
     }
 

@@ -45,12 +45,21 @@ pub fn decode(pending: Pending, files: &Files, out: &mut Vec<Diagnostic>) -> Vec
     let Pending { objects, groups } = pending;
     let directory = |span: Span| -> PathBuf { files.directory(span.file) };
     let mut decoded = Vec::with_capacity(objects.len());
-    let addresses: Vec<String> = objects.iter().map(|item| item.common.address.to_string()).chain(groups.keys().map(ToString::to_string)).collect();
-    let single: HashMap<String, Vec<Address>> = objects.iter().map(|item| (item.common.address.to_string(), vec![item.common.address.clone()])).collect();
+    let addresses: Vec<String> = objects
+        .iter()
+        .map(|item| item.common.address.to_string())
+        .chain(groups.keys().map(ToString::to_string))
+        .collect();
+    let single: HashMap<String, Vec<Address>> =
+        objects.iter().map(|item| (item.common.address.to_string(), vec![item.common.address.clone()])).collect();
     for item in objects {
-        let depends_on = item.depends_on.iter().flat_map(|text| resolve(text, &single, &groups, &addresses, out)).collect();
-        let mut cx = Decode { common: &item.common, names: &known, directory: &directory, diagnostics: out, references: vec![] };
-        let Some(declared) = item.kind.decode(&item.body, &mut cx) else { continue };
+        let depends_on =
+            item.depends_on.iter().flat_map(|text| resolve(text, &single, &groups, &addresses, out)).collect();
+        let mut cx =
+            Decode { common: &item.common, names: &known, directory: &directory, diagnostics: out, references: vec![] };
+        let Some(declared) = item.kind.decode(&item.body, &mut cx) else {
+            continue;
+        };
         let references = cx.references;
         let common = item.common;
         decoded.push(Object {

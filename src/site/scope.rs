@@ -82,7 +82,12 @@ impl Scope {
     }
 
     /// Renders all templates in a node. What has none is shared with the original.
-    pub fn render(self: &Rc<Self>, node: &Rc<Node>, locals: Option<&Locals>, out: &mut Vec<Diagnostic>) -> Option<Rc<Node>> {
+    pub fn render(
+        self: &Rc<Self>,
+        node: &Rc<Node>,
+        locals: Option<&Locals>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Rc<Node>> {
         if !has_marks(node) {
             return Some(node.clone());
         }
@@ -127,7 +132,8 @@ impl Scope {
             TemplateError::Undefined(name, range) => {
                 let place = self.part(span, text, range.as_ref());
                 let diagnostic = Diagnostic::error(place, format!("`{name}` is not defined"));
-                let is_live = kinds::by_section(name).is_some() || ["hostvars", "groups", "live"].contains(&name.as_str());
+                let is_live =
+                    kinds::by_section(name).is_some() || ["hostvars", "groups", "live"].contains(&name.as_str());
                 Some(diagnostic.help(if is_live {
                     "nothing of the running system can be referred to here: use static addresses, the name NAME.lxd, or hostvars in a playbook".to_owned()
                 } else {
@@ -140,7 +146,10 @@ impl Scope {
             }
             TemplateError::Other(reason, range) => {
                 let place = self.part(span, text, range.as_ref());
-                Some(Diagnostic::error(place, format!("this template fails: {reason}")).help("templates are Jinja; {% raw %} keeps braces as they are"))
+                Some(
+                    Diagnostic::error(place, format!("this template fails: {reason}"))
+                        .help("templates are Jinja; {% raw %} keeps braces as they are"),
+                )
             }
         }
     }
@@ -148,8 +157,12 @@ impl Scope {
     /// The place of a part of a scalar, where the file has the scalar letter by letter.
     fn part(&self, span: Span, text: &str, range: Option<&Range<usize>>) -> Span {
         let source = self.files.slice(span);
-        let (Some(range), Some(at)) = (range, source.find(text)) else { return span };
-        let Some(before) = text.get(..range.start).filter(|_| range.end <= text.len()) else { return span };
+        let (Some(range), Some(at)) = (range, source.find(text)) else {
+            return span;
+        };
+        let Some(before) = text.get(..range.start).filter(|_| range.end <= text.len()) else {
+            return span;
+        };
         let front = &source[..at];
         if front.contains('\n') || before.contains('\n') {
             return span;
@@ -223,7 +236,8 @@ impl Host for View {
         let scope = &self.scope;
         let Some((source, span)) = scope.secrets.get(name) else {
             let near = nearest(name, scope.secrets.keys().map(String::as_str));
-            let hint = near.map_or_else(|| "name it under `secrets`".to_owned(), |near| format!("did you mean `{near}`?"));
+            let hint =
+                near.map_or_else(|| "name it under `secrets`".to_owned(), |near| format!("did you mean `{near}`?"));
             return Err(Failure::Because(format!("there is no secret `{name}`; {hint}")));
         };
         if scope.mode == SecretMode::Placeholder {

@@ -43,8 +43,12 @@ fn variables(document: &Document, scope: &Scope, files: &Files, out: &mut Vec<Di
     if let Some(vars) = document.root.get("vars") {
         set_all(vars, "`vars`", scope, out);
     }
-    let Some(list) = document.root.get("vars_files") else { return };
-    let Some(paths) = tree::decode::<Vec<Spanned<String>>>(list, &[], out) else { return };
+    let Some(list) = document.root.get("vars_files") else {
+        return;
+    };
+    let Some(paths) = tree::decode::<Vec<Spanned<String>>>(list, &[], out) else {
+        return;
+    };
     for path in paths {
         let full = files.directory(path.span.file).join(Path::new(&path.value));
         if let Some(root) = files.read(&full, Some(path.span), out) {
@@ -55,10 +59,14 @@ fn variables(document: &Document, scope: &Scope, files: &Files, out: &mut Vec<Di
 
 fn set_all(node: &Rc<Node>, what: &str, scope: &Scope, out: &mut Vec<Diagnostic>) {
     if !matches!(node.value, Value::Map(_)) && !node.is_null() {
-        out.push(Diagnostic::error(node.span, format!("{what} is a map, and this is {}", node.kind_name())).help("write NAME: VALUE"));
+        out.push(
+            Diagnostic::error(node.span, format!("{what} is a map, and this is {}", node.kind_name()))
+                .help("write NAME: VALUE"),
+        );
     }
     for (key, value) in node.entries() {
-        let is_name = key.text.chars().all(|c| c.is_alphanumeric() || c == '_') && !key.text.starts_with(|c: char| c.is_ascii_digit());
+        let is_name = key.text.chars().all(|c| c.is_alphanumeric() || c == '_')
+            && !key.text.starts_with(|c: char| c.is_ascii_digit());
         if !is_name || key.text.is_empty() {
             out.push(
                 Diagnostic::error(key.span, format!("`{}` is no name for a variable", key.text))
@@ -81,16 +89,23 @@ struct SecretBody {
 fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<String, (Source, Span)> {
     let mut secrets = HashMap::new();
     for document in chain.documents.iter().rev() {
-        let Some(node) = document.root.get("secrets") else { continue };
+        let Some(node) = document.root.get("secrets") else {
+            continue;
+        };
         if !matches!(node.value, Value::Map(_)) && !node.is_null() {
-            out.push(Diagnostic::error(node.span, format!("`secrets` is a map, and this is {}", node.kind_name())).help("write NAME: {env: VARIABLE}"));
+            out.push(
+                Diagnostic::error(node.span, format!("`secrets` is a map, and this is {}", node.kind_name()))
+                    .help("write NAME: {env: VARIABLE}"),
+            );
         }
         for (key, node) in node.entries() {
             if let Some((generate, _)) = node.entries().iter().find(|(key, _)| key.text == "generate") {
                 out.push(reserved("generate", generate.span));
                 continue;
             }
-            let Some(body) = tree::decode::<SecretBody>(node, &[], out) else { continue };
+            let Some(body) = tree::decode::<SecretBody>(node, &[], out) else {
+                continue;
+            };
             let source = match (body.env, body.file, body.command) {
                 (Some(name), None, None) => Source::Env(name.value),
                 (None, Some(path), None) => Source::File(files.directory(path.span.file).join(path.value)),

@@ -66,7 +66,8 @@ pub enum TemplateError {
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build().unwrap_or_default());
+    environment
+        .set_syntax(SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build().unwrap_or_default());
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("file", |path: String| ask(|host| host.file(&path).map_err(Failure::Because)));
     environment.add_function("env", |name: String| ask(|host| host.env(&name).map_err(Failure::Because)));
@@ -89,7 +90,9 @@ thread_local! {
 
 fn ask(question: impl FnOnce(&dyn Host) -> Result<String, Failure>) -> Result<Value, JinjaError> {
     let host = HOSTS.with_borrow(|hosts| hosts.last().cloned());
-    let Some(host) = host else { return Err(JinjaError::new(ErrorKind::InvalidOperation, "outside of a template")) };
+    let Some(host) = host else {
+        return Err(JinjaError::new(ErrorKind::InvalidOperation, "outside of a template"));
+    };
     question(&*host).map(Value::from).map_err(jinja)
 }
 
@@ -161,7 +164,8 @@ impl<'e> Engine<'e> {
         {
             let shift = |range: Range<usize>| range.start + offset..range.end + offset;
             let context = Value::from_object(Scope);
-            let undefined = |at: Option<Range<usize>>| undefined(expression.undeclared_variables(false), host, at.map(shift), text);
+            let undefined =
+                |at: Option<Range<usize>>| undefined(expression.undeclared_variables(false), host, at.map(shift), text);
             let value = expression.eval(context).map_err(|error| match error.kind() {
                 ErrorKind::UndefinedError => undefined(error.range()),
                 _ => TemplateError::Other(reason(&error), error.range().map(shift)),
@@ -214,7 +218,9 @@ fn undefined(
     let known = host.names();
     let mut unknown: Vec<String> = names
         .into_iter()
-        .filter(|name| !known.contains(name) && !["file", "env", "secret", "range", "dict", "namespace"].contains(&name.as_str()))
+        .filter(|name| {
+            !known.contains(name) && !["file", "env", "secret", "range", "dict", "namespace"].contains(&name.as_str())
+        })
         .collect();
     unknown.sort_by_key(|name| text.find(name.as_str()));
     match unknown.into_iter().next() {
@@ -315,7 +321,9 @@ mod tests {
         assert!(matches!(run("{{ map.x.y }}"), Err(TemplateError::Undefined(..))));
         assert!(matches!(run("{{ map.x }}"), Err(TemplateError::Undefined(..))));
         assert!(matches!(run("{{ 1 +  }}"), Err(TemplateError::Other(..))));
-        assert!(matches!(run("{{ file('gone') }}"), Err(TemplateError::Other(reason, _)) if reason.contains("gone: not there")));
+        assert!(
+            matches!(run("{{ file('gone') }}"), Err(TemplateError::Other(reason, _)) if reason.contains("gone: not there"))
+        );
         assert_eq!(run("{{ broken }}"), Err(TemplateError::Reported));
         assert_eq!(run("x{{ broken }}"), Err(TemplateError::Reported));
     }

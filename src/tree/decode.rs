@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 
 use super::node::{Key, Node, Resolved, Value};
@@ -22,7 +22,11 @@ const LIMIT: usize = 100;
 /// serde stops at the first error; so the part that is wrong is left out and the rest is read again, until
 /// nothing more is found. `also_known` are keys that were taken out before: an unknown key may be meant for
 /// one of them. `None` if any error was pushed.
-pub fn decode<T: for<'d> Deserialize<'d>>(node: &Rc<Node>, also_known: &[&str], out: &mut Vec<Diagnostic>) -> Option<T> {
+pub fn decode<T: for<'d> Deserialize<'d>>(
+    node: &Rc<Node>,
+    also_known: &[&str],
+    out: &mut Vec<Diagnostic>,
+) -> Option<T> {
     let context = Context { dropped: RefCell::default(), also_known };
     let mut found = 0;
     for _ in 0..LIMIT {
@@ -149,8 +153,12 @@ impl De<'_> {
     }
 
     fn int<T: TryFrom<i64>>(&self) -> Result<T, DecodeError> {
-        let Value::Scalar(scalar) = &self.node.value else { return Err(self.wants("a whole number")) };
-        let Resolved::Int(int) = scalar.resolve() else { return Err(self.wants("a whole number")) };
+        let Value::Scalar(scalar) = &self.node.value else {
+            return Err(self.wants("a whole number"));
+        };
+        let Resolved::Int(int) = scalar.resolve() else {
+            return Err(self.wants("a whole number"));
+        };
         T::try_from(int).map_err(|_| DecodeError {
             at: Some(self.node.clone()),
             message: format!("{int} is out of range"),
@@ -205,7 +213,9 @@ impl<'de> Deserializer<'de> for De<'_> {
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let Value::Scalar(scalar) = &self.node.value else { return Err(self.wants("a number")) };
+        let Value::Scalar(scalar) = &self.node.value else {
+            return Err(self.wants("a number"));
+        };
         match scalar.resolve() {
             #[allow(clippy::cast_precision_loss)] // nobody writes a number of 2^53 here
             Resolved::Int(int) => visitor.visit_f64(int as f64),
@@ -226,7 +236,11 @@ impl<'de> Deserializer<'de> for De<'_> {
         if self.node.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
         match name {
             SPANNED => visitor.visit_seq(Placed::new(self.node.span, self.node.any_sensitive(), self)),
             TEXT => self.deserialize_str(visitor),
@@ -243,7 +257,9 @@ impl<'de> Deserializer<'de> for De<'_> {
         if !matches!(self.node.value, Value::Seq(_)) && !self.node.is_null() {
             return Err(self.wants("a list"));
         }
-        visitor.visit_seq(Items { items: self.node.items().iter(), context: self.context }).map_err(|error| error.at(self.node))
+        visitor
+            .visit_seq(Items { items: self.node.items().iter(), context: self.context })
+            .map_err(|error| error.at(self.node))
     }
 
     /// An empty value is an empty map.
@@ -310,7 +326,9 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, DecodeError> {
         let context = self.context;
         self.value = self.entries.by_ref().find(|(_, value)| context.has(value));
-        let Some((key, value)) = self.value else { return Ok(None) };
+        let Some((key, value)) = self.value else {
+            return Ok(None);
+        };
         seed.deserialize(KeyDe { key }).map(Some).map_err(|mut error| {
             if error.message.starts_with("there is no ")
                 && let Some(near) = nearest(&key.text, context.also_known.iter().copied())
@@ -322,7 +340,9 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, DecodeError> {
-        let Some((_, node)) = self.value.take() else { return Err(DecodeError::custom("a value without a key")) };
+        let Some((_, node)) = self.value.take() else {
+            return Err(DecodeError::custom("a value without a key"));
+        };
         seed.deserialize(De { node, context: self.context }).map_err(|error| error.at(node))
     }
 }
@@ -363,8 +383,16 @@ impl<'de> Deserializer<'de> for KeyDe<'_> {
         visitor.visit_str(&self.key.text)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, DecodeError> {
-        if name == SPANNED { visitor.visit_seq(Placed::new(self.key.span, false, self)) } else { visitor.visit_newtype_struct(self) }
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        if name == SPANNED {
+            visitor.visit_seq(Placed::new(self.key.span, false, self))
+        } else {
+            visitor.visit_newtype_struct(self)
+        }
     }
 
     serde::forward_to_deserialize_any! {
@@ -440,14 +468,21 @@ mod tests {
         let thing = decode(&node, &["depends_on"], &mut out);
         let line = |diagnostic: &Diagnostic| {
             let span = diagnostic.span.unwrap();
-            format!("{}:{} {} ({})", span.line, span.column, diagnostic.message, diagnostic.help.as_deref().unwrap_or_default())
+            format!(
+                "{}:{} {} ({})",
+                span.line,
+                span.column,
+                diagnostic.message,
+                diagnostic.help.as_deref().unwrap_or_default()
+            )
         };
         (thing, out.iter().map(line).collect())
     }
 
     #[test]
     fn what_is_right_is_read_with_its_place() {
-        let (thing, errors) = run("count: 3\nconfig: {a: true, b: 0644}\nmode: very-slow\nlist: [x, 2]\nextra: {k: [1]}\non: yes\n");
+        let (thing, errors) =
+            run("count: 3\nconfig: {a: true, b: 0644}\nmode: very-slow\nlist: [x, 2]\nextra: {k: [1]}\non: yes\n");
         assert_eq!(errors, Vec::<String>::new());
         let thing = thing.unwrap();
         assert_eq!((thing.count.value, thing.count.span.column, thing.mode), (3, 8, Some(Mode::VerySlow)));
@@ -476,8 +511,17 @@ mod tests {
     fn out_of_range_missing_and_quoted() {
         assert_eq!(run("count: -1\n").1, ["1:8 -1 is out of range (a number from 0 on is wanted)"]);
         assert_eq!(run("mode: fast\n").1, ["1:1 `count` is missing (add `count:`)"]);
-        assert_eq!(run("count: '3'\n").1, ["1:8 a whole number is wanted, and this is text `3` (take the quotes away)"]);
-        assert_eq!(run("count: 1\nconfig: {a: [1]}\n").1, ["2:13 text is wanted, and this is a list (write text here)"]);
-        assert_eq!(run("count: 1\nlist: x\n").1, ["2:7 a list is wanted, and this is text `x` (write [ … ], or one line with `- ` for each)"]);
+        assert_eq!(
+            run("count: '3'\n").1,
+            ["1:8 a whole number is wanted, and this is text `3` (take the quotes away)"]
+        );
+        assert_eq!(
+            run("count: 1\nconfig: {a: [1]}\n").1,
+            ["2:13 text is wanted, and this is a list (write text here)"]
+        );
+        assert_eq!(
+            run("count: 1\nlist: x\n").1,
+            ["2:7 a list is wanted, and this is text `x` (write [ … ], or one line with `- ` for each)"]
+        );
     }
 }

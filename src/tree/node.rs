@@ -66,7 +66,8 @@ impl Scalar {
             "false" | "False" | "FALSE" => return Resolved::Bool(false),
             _ => {}
         }
-        let radix = |prefix: &str, radix| text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
+        let radix =
+            |prefix: &str, radix| text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok());
         if let Some(int) = text.parse().ok().or_else(|| radix("0x", 16)).or_else(|| radix("0o", 8)) {
             return Resolved::Int(int);
         }
@@ -107,13 +108,15 @@ impl Node {
                 Resolved::Null => Json::Null,
                 Resolved::Bool(is) => Json::Bool(is),
                 Resolved::Int(int) => Json::Number(int.into()),
-                Resolved::Float(float) => Number::from_f64(float).map_or_else(|| scalar.text.clone().into(), Json::Number),
+                Resolved::Float(float) => {
+                    Number::from_f64(float).map_or_else(|| scalar.text.clone().into(), Json::Number)
+                }
                 Resolved::Text(text) => text.into(),
             },
             Value::Seq(items) => items.iter().map(|item| item.to_json()).collect(),
-            Value::Map(entries) => {
-                Json::Object(entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect::<Map<_, _>>())
-            }
+            Value::Map(entries) => Json::Object(
+                entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect::<Map<_, _>>(),
+            ),
         }
     }
 

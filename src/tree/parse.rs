@@ -50,12 +50,20 @@ pub fn parse(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Rc<N
                     start: number(start),
                     end: number(text.len().min(start + 1)),
                 };
-                builder.out.push(Diagnostic::error(span, format!("not YAML: {}", error.info())).help(remedy(text, start)));
+                builder
+                    .out
+                    .push(Diagnostic::error(span, format!("not YAML: {}", error.info())).help(remedy(text, start)));
                 return None;
             }
         }
     }
-    let empty = || Rc::new(Node { span: Span { file, line: 1, column: 1, start: 0, end: 0 }, value: Value::Map(vec![]), sensitive: false });
+    let empty = || {
+        Rc::new(Node {
+            span: Span { file, line: 1, column: 1, start: 0, end: 0 },
+            value: Value::Map(vec![]),
+            sensitive: false,
+        })
+    };
     match builder.root {
         Some((root, _)) if root.is_null() => Some(empty()),
         Some((root, _)) => Some(root),
@@ -126,7 +134,8 @@ impl Builder<'_> {
                 self.documents += 1;
                 if self.documents > 1 {
                     self.out.push(
-                        Diagnostic::error(span, "a second document begins here").help("one file holds one document: take the `---` away"),
+                        Diagnostic::error(span, "a second document begins here")
+                            .help("one file holds one document: take the `---` away"),
                     );
                     return false;
                 }
@@ -139,7 +148,8 @@ impl Builder<'_> {
             }
             Event::Alias(id) => {
                 let Some((node, weight)) = self.anchors.get(&id).cloned() else {
-                    self.out.push(Diagnostic::error(span, "an alias inside its own anchor").help("write the value out"));
+                    self.out
+                        .push(Diagnostic::error(span, "an alias inside its own anchor").help("write the value out"));
                     return false;
                 };
                 self.spent += weight;
@@ -157,7 +167,8 @@ impl Builder<'_> {
                     Diagnostic::error(span, format!("there is no anchor `&{name}` before this alias"))
                         .help("set the anchor first, or put the text in quotes if it is meant to start with `*`"),
                 );
-                let node = Node { span, value: Value::Scalar(Scalar { text: String::new(), plain: true }), sensitive: false };
+                let node =
+                    Node { span, value: Value::Scalar(Scalar { text: String::new(), plain: true }), sensitive: false };
                 return self.add(Rc::new(node), 1, 0);
             }
             Event::SequenceStart(_, anchor, _) => {
@@ -278,7 +289,13 @@ mod tests {
             let (_, out) = tree(text);
             let diagnostic = &out[0];
             let span = diagnostic.span.unwrap();
-            format!("{}:{} {} ({})", span.line, span.column, diagnostic.message, diagnostic.help.as_deref().unwrap_or_default())
+            format!(
+                "{}:{} {} ({})",
+                span.line,
+                span.column,
+                diagnostic.message,
+                diagnostic.help.as_deref().unwrap_or_default()
+            )
         };
         assert!(first("a: 1\nb: 2\na: 3\n").starts_with("3:1 `a` is there twice"));
         assert!(first("a: {{ x }}\n").contains("put it in quotes"), "{}", first("a: {{ x }}\n"));

@@ -62,7 +62,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Spanned<T> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Spanned<T>, A::Error> {
                 let mut number = || parts.next_element::<u32>().map(Option::unwrap_or_default);
-                let (file, line, column, start, end, sensitive) = (number()?, number()?, number()?, number()?, number()?, number()?);
+                let (file, line, column, start, end, sensitive) =
+                    (number()?, number()?, number()?, number()?, number()?, number()?);
                 let value = parts.next_element()?.ok_or_else(|| A::Error::custom("a place without a value"))?;
                 let span = Span { file: FileId(file), line, column, start, end };
                 Ok(Spanned { value, span, sensitive: sensitive != 0 })

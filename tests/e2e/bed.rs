@@ -100,6 +100,15 @@ impl Case {
         self.write("site.yaml", &format!("site: @NAME@\nproject: @NAME@\n{body}"));
     }
 
+    /// Changes what is in the case's image: a shell script over the unpacked `x/`.
+    pub fn repack(&self, script: &str) {
+        let script = format!(
+            "mkdir x; tar -xJf busybox.tar.xz -C x; {script}; tar -cJf busybox.tar.xz -C x metadata.yaml rootfs; rm -r x"
+        );
+        let status = Command::new("sh").args(["-ec", &script]).current_dir(self.directory.path()).status().unwrap();
+        assert!(status.success());
+    }
+
     /// lxdeploy with these arguments, in the case's directory, on the shared daemon.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lxdeploy"));
@@ -181,7 +190,10 @@ impl Plan {
     pub fn actions(&self) -> Vec<String> {
         let text = |change: &Value, key: &str| change[key].as_str().unwrap().to_owned();
         let changes = self.0["changes"].as_array().unwrap().iter();
-        changes.filter(|change| change["action"] != "no-op").map(|change| format!("{}: {}", text(change, "address"), text(change, "action"))).collect()
+        changes
+            .filter(|change| change["action"] != "no-op")
+            .map(|change| format!("{}: {}", text(change, "address"), text(change, "action")))
+            .collect()
     }
 
     /// One change.
@@ -275,7 +287,9 @@ pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
     let events = std::mem::take(&mut *found.lock().unwrap());
     let is_of_the_work = |event: &Value| {
         let text = event.to_string();
-        text.contains(&case.name) && !text.contains(&format!("{}-before", case.name)) && !text.contains(&format!("{}-after", case.name))
+        text.contains(&case.name)
+            && !text.contains(&format!("{}-before", case.name))
+            && !text.contains(&format!("{}-after", case.name))
     };
     events.into_iter().filter(is_of_the_work).collect()
 }

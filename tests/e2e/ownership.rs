@@ -83,7 +83,9 @@ fn wanted_and_there_already_is_claimed_by_the_record_alone() {
 #[test]
 fn what_left_the_file_is_pruned_and_what_is_protected_is_not() {
     let case = Case::new("prune");
-    let more = format!("{SITE}  two: {{profiles: [base], state: stopped, protect: true}}\n  three: {{profiles: [base], state: stopped}}\n");
+    let more = format!(
+        "{SITE}  two: {{profiles: [base], state: stopped, protect: true}}\n  three: {{profiles: [base], state: stopped}}\n"
+    );
     case.site(&more);
     case.apply(&[]);
     case.site(&more.replace("  three: {profiles: [base], state: stopped}\n", ""));

@@ -121,11 +121,14 @@ pub fn canonical(entity: &Entity<'_>, path: &Path, wanted: &Value) -> String {
 pub fn check(entity: &Entity<'_>, key: &str, text: &str, at_key: Span, at_value: Span) -> Vec<Diagnostic> {
     if key.starts_with("user.lxdeploy.") {
         return vec![
-            Diagnostic::error(at_key, format!("`{key}` is lxdeploy's own stamp")).help("take it away; lxdeploy writes it itself"),
+            Diagnostic::error(at_key, format!("`{key}` is lxdeploy's own stamp"))
+                .help("take it away; lxdeploy writes it itself"),
         ];
     }
     if key.starts_with("volatile.") || (key.starts_with("image.") && *entity == Entity::Instance) {
-        return vec![Diagnostic::error(at_key, format!("`{key}` is LXD's own")).help("take it away; LXD keeps it itself")];
+        return vec![
+            Diagnostic::error(at_key, format!("`{key}` is LXD's own")).help("take it away; LXD keeps it itself"),
+        ];
     }
     let Some(kind) = lookup(entity, key) else {
         if is_free(entity) {
@@ -137,7 +140,10 @@ pub fn check(entity: &Entity<'_>, key: &str, text: &str, at_key: Span, at_value:
             None => warning.help("it is sent as it is; the server decides"),
         }];
     };
-    value_error(kind, key, text).map(|(message, help)| Diagnostic::error(at_value, message).help(help)).into_iter().collect()
+    value_error(kind, key, text)
+        .map(|(message, help)| Diagnostic::error(at_value, message).help(help))
+        .into_iter()
+        .collect()
 }
 
 fn value_error(kind: Type, key: &str, text: &str) -> Option<(String, String)> {
@@ -150,9 +156,9 @@ fn value_error(kind: Type, key: &str, text: &str) -> Option<(String, String)> {
         Type::Integer if text.parse::<i64>().is_err() => {
             Some((format!("`{key}` is a whole number, and this is `{text}`"), "write a whole number".into()))
         }
-        _ if is_size && !text.ends_with('%') => {
-            units::parse_size(text).err().map(|reason| (format!("`{key}`: {reason}"), "sizes are such as 512MiB, 10GiB or 20GB".into()))
-        }
+        _ if is_size && !text.ends_with('%') => units::parse_size(text)
+            .err()
+            .map(|reason| (format!("`{key}`: {reason}"), "sizes are such as 512MiB, 10GiB or 20GB".into())),
         _ => None,
     }
 }
@@ -166,7 +172,11 @@ pub fn lookup(entity: &Entity<'_>, key: &str) -> Option<Type> {
     tables_of(entity).iter().find_map(|table| {
         let index = index(table);
         index.exact.get(key).copied().or_else(|| {
-            index.patterns.iter().find(|(prefix, _)| key.len() > prefix.len() && key.starts_with(prefix)).map(|(_, kind)| *kind)
+            index
+                .patterns
+                .iter()
+                .find(|(prefix, _)| key.len() > prefix.len() && key.starts_with(prefix))
+                .map(|(_, kind)| *kind)
         })
     })
 }
@@ -224,13 +234,8 @@ struct Index {
 fn index(table: &tables::Table) -> &'static Index {
     static INDEXES: OnceLock<HashMap<usize, Index>> = OnceLock::new();
     let indexes = INDEXES.get_or_init(|| {
-        let all = [
-            tables::INSTANCE,
-            tables::STORAGE_POOL,
-            tables::STORAGE_VOLUME,
-            tables::PROJECT,
-            tables::NETWORK_ACL,
-        ];
+        let all =
+            [tables::INSTANCE, tables::STORAGE_POOL, tables::STORAGE_VOLUME, tables::PROJECT, tables::NETWORK_ACL];
         let all = all.into_iter().chain(DEVICES.iter().chain(NETWORKS).map(|(_, table)| *table));
         all.map(|table| (table.as_ptr() as usize, build(table))).collect()
     });
@@ -277,15 +282,19 @@ mod tests {
 
     #[test]
     fn what_no_server_takes_is_an_error_and_what_is_unknown_a_warning() {
-        insta::assert_snapshot!([
-            errors(Entity::Instance, "limits.memroy", "1GiB"),
-            errors(Entity::Instance, "security.nesting", "maybe"),
-            errors(Entity::Instance, "boot.stop.priority", "high"),
-            errors(Entity::Instance, "limits.memory", "1G"),
-            errors(Entity::Instance, "volatile.eth0.hwaddr", "x"),
-            errors(Entity::Instance, "user.lxdeploy.site", "x"),
-            errors(Entity::Device(Some("nic")), "parant", "eth0"),
-        ].concat().join("\n"));
+        insta::assert_snapshot!(
+            [
+                errors(Entity::Instance, "limits.memroy", "1GiB"),
+                errors(Entity::Instance, "security.nesting", "maybe"),
+                errors(Entity::Instance, "boot.stop.priority", "high"),
+                errors(Entity::Instance, "limits.memory", "1G"),
+                errors(Entity::Instance, "volatile.eth0.hwaddr", "x"),
+                errors(Entity::Instance, "user.lxdeploy.site", "x"),
+                errors(Entity::Device(Some("nic")), "parant", "eth0"),
+            ]
+            .concat()
+            .join("\n")
+        );
     }
 
     #[test]
@@ -302,7 +311,13 @@ mod tests {
 
     #[test]
     fn restarts() {
-        for (key, restarts) in [("security.privileged", true), ("raw.lxc", true), ("limits.cpu", false), ("user.x", false), ("boot.autostart", false)] {
+        for (key, restarts) in [
+            ("security.privileged", true),
+            ("raw.lxc", true),
+            ("limits.cpu", false),
+            ("user.x", false),
+            ("boot.autostart", false),
+        ] {
             assert_eq!(needs_restart(&Entity::Instance, key), restarts, "{key}");
         }
     }

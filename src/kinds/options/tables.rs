@@ -52,14 +52,8 @@ pub static INSTANCE: Table = &[
 
 /// Devices of type `disk`.
 pub static DEVICE_DISK: Table = &[
-    (
-        Type::Bool,
-        "dependency readonly recursive required shift",
-    ),
-    (
-        Type::Integer,
-        "boot.priority io.threads",
-    ),
+    (Type::Bool, "dependency readonly recursive required shift"),
+    (Type::Integer, "boot.priority io.threads"),
     (
         Type::Text,
         "attached ceph.cluster_name ceph.user_name initial.* io.bus io.cache limits.max limits.read \
@@ -91,131 +85,50 @@ pub static DEVICE_NIC: Table = &[
 
 /// Devices of type `gpu`.
 pub static DEVICE_GPU: Table = &[
-    (
-        Type::Integer,
-        "gid mig.ci mig.gi mode uid",
-    ),
-    (
-        Type::Text,
-        "id mdev mig.uuid pci productid type user.* vendorid",
-    ),
+    (Type::Integer, "gid mig.ci mig.gi mode uid"),
+    (Type::Text, "id mdev mig.uuid pci productid type user.* vendorid"),
 ];
 
 /// Devices of type `infiniband`.
-pub static DEVICE_INFINIBAND: Table = &[
-    (
-        Type::Integer,
-        "mtu",
-    ),
-    (
-        Type::Text,
-        "hwaddr name nictype parent type user.*",
-    ),
-];
+pub static DEVICE_INFINIBAND: Table = &[(Type::Integer, "mtu"), (Type::Text, "hwaddr name nictype parent type user.*")];
 
 /// Devices of type `pci`.
-pub static DEVICE_PCI: Table = &[
-    (
-        Type::Text,
-        "address type user.*",
-    ),
-];
+pub static DEVICE_PCI: Table = &[(Type::Text, "address type user.*")];
 
 /// Devices of type `proxy`.
 pub static DEVICE_PROXY: Table = &[
-    (
-        Type::Bool,
-        "nat proxy_protocol",
-    ),
-    (
-        Type::Integer,
-        "gid mode security.gid security.uid uid",
-    ),
-    (
-        Type::Text,
-        "bind connect listen type user.*",
-    ),
+    (Type::Bool, "nat proxy_protocol"),
+    (Type::Integer, "gid mode security.gid security.uid uid"),
+    (Type::Text, "bind connect listen type user.*"),
 ];
 
 /// Devices of type `tpm`.
-pub static DEVICE_TPM: Table = &[
-    (
-        Type::Text,
-        "path pathrm type user.*",
-    ),
-];
+pub static DEVICE_TPM: Table = &[(Type::Text, "path pathrm type user.*")];
 
 /// Devices of type `unix-block`.
-pub static DEVICE_UNIX_BLOCK: Table = &[
-    (
-        Type::Bool,
-        "required",
-    ),
-    (
-        Type::Integer,
-        "gid major minor mode uid",
-    ),
-    (
-        Type::Text,
-        "path source type user.*",
-    ),
-];
+pub static DEVICE_UNIX_BLOCK: Table =
+    &[(Type::Bool, "required"), (Type::Integer, "gid major minor mode uid"), (Type::Text, "path source type user.*")];
 
 /// Devices of type `unix-char`.
-pub static DEVICE_UNIX_CHAR: Table = &[
-    (
-        Type::Bool,
-        "required",
-    ),
-    (
-        Type::Integer,
-        "gid major minor mode uid",
-    ),
-    (
-        Type::Text,
-        "path source type user.*",
-    ),
-];
+pub static DEVICE_UNIX_CHAR: Table =
+    &[(Type::Bool, "required"), (Type::Integer, "gid major minor mode uid"), (Type::Text, "path source type user.*")];
 
 /// Devices of type `unix-hotplug`.
 pub static DEVICE_UNIX_HOTPLUG: Table = &[
-    (
-        Type::Bool,
-        "ownership.inherit required",
-    ),
-    (
-        Type::Integer,
-        "gid mode uid",
-    ),
-    (
-        Type::Text,
-        "productid subsystem type user.* vendorid",
-    ),
+    (Type::Bool, "ownership.inherit required"),
+    (Type::Integer, "gid mode uid"),
+    (Type::Text, "productid subsystem type user.* vendorid"),
 ];
 
 /// Devices of type `usb`.
 pub static DEVICE_USB: Table = &[
-    (
-        Type::Bool,
-        "required",
-    ),
-    (
-        Type::Integer,
-        "busnum devnum gid mode uid",
-    ),
-    (
-        Type::Text,
-        "productid serial type user.* vendorid",
-    ),
+    (Type::Bool, "required"),
+    (Type::Integer, "busnum devnum gid mode uid"),
+    (Type::Text, "productid serial type user.* vendorid"),
 ];
 
 /// Devices of type `none`, which mask a profile's.
-pub static DEVICE_NONE: Table = &[
-    (
-        Type::Text,
-        "type user.*",
-    ),
-];
+pub static DEVICE_NONE: Table = &[(Type::Text, "type user.*")];
 
 /// Networks of type `bridge`.
 pub static NETWORK_BRIDGE: Table = &[
@@ -224,10 +137,7 @@ pub static NETWORK_BRIDGE: Table = &[
         "ipv4.dhcp ipv4.firewall ipv4.nat ipv4.routing ipv6.dhcp ipv6.dhcp.stateful ipv6.firewall ipv6.nat \
          ipv6.routing security.acls.default.egress.logged security.acls.default.ingress.logged",
     ),
-    (
-        Type::Integer,
-        "bgp.peers.*.asn bgp.peers.*.holdtime bridge.mtu tunnel.*.id tunnel.*.port",
-    ),
+    (Type::Integer, "bgp.peers.*.asn bgp.peers.*.holdtime bridge.mtu tunnel.*.id tunnel.*.port"),
     (
         Type::Text,
         "bgp.ipv4.nexthop bgp.ipv6.nexthop bgp.peers.* bgp.peers.*.address bgp.peers.*.password bridge.driver \
@@ -249,10 +159,7 @@ pub static NETWORK_OVN: Table = &[
         "ipv4.dhcp ipv4.l3only ipv4.nat ipv6.dhcp ipv6.dhcp.stateful ipv6.l3only ipv6.nat \
          security.acls.default.egress.logged security.acls.default.ingress.logged",
     ),
-    (
-        Type::Integer,
-        "bridge.mtu mtu",
-    ),
+    (Type::Integer, "bridge.mtu mtu"),
     (
         Type::Text,
         "acceleration.parent bgp.peers.* bridge.hwaddr dns.domain dns.nameservers dns.search dns.zone.forward \
@@ -263,43 +170,17 @@ pub static NETWORK_OVN: Table = &[
 ];
 
 /// Networks of type `macvlan`.
-pub static NETWORK_MACVLAN: Table = &[
-    (
-        Type::Bool,
-        "gvrp",
-    ),
-    (
-        Type::Integer,
-        "mtu vlan",
-    ),
-    (
-        Type::Text,
-        "bgp.peers.* dns.nameservers parent user.*",
-    ),
-];
+pub static NETWORK_MACVLAN: Table =
+    &[(Type::Bool, "gvrp"), (Type::Integer, "mtu vlan"), (Type::Text, "bgp.peers.* dns.nameservers parent user.*")];
 
 /// Networks of type `sriov`.
-pub static NETWORK_SRIOV: Table = &[
-    (
-        Type::Integer,
-        "mtu vlan",
-    ),
-    (
-        Type::Text,
-        "bgp.peers.* dns.nameservers parent user.*",
-    ),
-];
+pub static NETWORK_SRIOV: Table =
+    &[(Type::Integer, "mtu vlan"), (Type::Text, "bgp.peers.* dns.nameservers parent user.*")];
 
 /// Networks of type `physical`.
 pub static NETWORK_PHYSICAL: Table = &[
-    (
-        Type::Bool,
-        "gvrp ipv4.routes.anycast ipv6.routes.anycast",
-    ),
-    (
-        Type::Integer,
-        "bgp.peers.*.asn bgp.peers.*.holdtime mtu vlan",
-    ),
+    (Type::Bool, "gvrp ipv4.routes.anycast ipv6.routes.anycast"),
+    (Type::Integer, "bgp.peers.*.asn bgp.peers.*.holdtime mtu vlan"),
     (
         Type::Text,
         "bgp.peers.* bgp.peers.*.address bgp.peers.*.password dns.nameservers ipv4.gateway ipv4.ovn.ranges \
@@ -375,9 +256,4 @@ pub static PROJECT: Table = &[
 ];
 
 /// Network ACLs.
-pub static NETWORK_ACL: Table = &[
-    (
-        Type::Text,
-        "user.*",
-    ),
-];
+pub static NETWORK_ACL: Table = &[(Type::Text, "user.*")];
