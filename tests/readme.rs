@@ -21,10 +21,7 @@ fn every_command_runs_and_says_so() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("site.yaml"), site()).unwrap();
     std::fs::copy(bed.join("busybox.tar.xz"), directory.path().join("busybox.tar.xz")).unwrap();
-    let run = Run {
-        bed,
-        directory: directory.path().to_path_buf(),
-    };
+    let run = Run { bed, directory: directory.path().to_path_buf() };
     run.shell("lxc config set core.trust_password \"$LXDEPLOY_TRUST_PASSWORD\""); // another test may have changed it
     // What an earlier run left behind because it failed.
     run.shell("lxdeploy destroy --yes --delete-data site.yaml");
@@ -39,18 +36,10 @@ fn every_command_runs_and_says_so() {
             failures.push(format!("$ {}\nfails:\n{output}", step.command));
         }
         let said: Vec<String> = output.lines().map(comparable).collect();
-        let lacking: Vec<&str> = step
-            .says
-            .iter()
-            .map(String::as_str)
-            .filter(|line| !said.contains(&comparable(line)))
-            .collect();
+        let lacking: Vec<&str> =
+            step.says.iter().map(String::as_str).filter(|line| !said.contains(&comparable(line))).collect();
         if !lacking.is_empty() {
-            failures.push(format!(
-                "$ {}\ndoes not say:\n{}\nbut:\n{output}",
-                step.command,
-                lacking.join("\n")
-            ));
+            failures.push(format!("$ {}\ndoes not say:\n{}\nbut:\n{output}", step.command, lacking.join("\n")));
         }
     }
     run.shell("lxdeploy destroy --yes --delete-data site.yaml");
@@ -69,27 +58,16 @@ fn every_excerpt_is_valid() {
             format!("site: readme\n{block}")
         };
         std::fs::write(&path, &text).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_lxdeploy"))
-            .arg("validate")
-            .arg(&path)
-            .output()
-            .unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_lxdeploy")).arg("validate").arg(&path).output().unwrap();
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            output.status.success(),
-            "YAML block {} of the README:\n{text}\n{complaint}",
-            number + 1
-        );
+        assert!(output.status.success(), "YAML block {} of the README:\n{text}\n{complaint}", number + 1);
     }
 }
 
 #[test]
 fn set_up_is_mentioned() {
     for command in ["examples/quickstart.sh", "tests/run.sh"] {
-        assert!(
-            steps().iter().any(|step| step.command == command),
-            "the README does not tell of {command}"
-        );
+        assert!(steps().iter().any(|step| step.command == command), "the README does not tell of {command}");
     }
 }
 
@@ -104,10 +82,7 @@ fn steps() -> Vec<Step> {
     for block in blocks("sh").into_iter().chain(blocks("console")) {
         for line in block.lines() {
             match (line.strip_prefix("$ "), steps.last_mut()) {
-                (Some(command), _) => steps.push(Step {
-                    command: command.to_owned(),
-                    says: vec![],
-                }),
+                (Some(command), _) => steps.push(Step { command: command.to_owned(), says: vec![] }),
                 (None, Some(step)) if !line.trim().is_empty() && line != "..." => step.says.push(line.to_owned()),
                 (None, _) => {}
             }
@@ -130,10 +105,7 @@ fn blocks(language: &str) -> Vec<String> {
 }
 
 fn site() -> String {
-    blocks("yaml")
-        .into_iter()
-        .find(|block| block.starts_with("site:"))
-        .expect("the README has a site file")
+    blocks("yaml").into_iter().find(|block| block.starts_with("site:")).expect("the README has a site file")
 }
 
 /// A line without its durations, which are never the same, and without space at its ends.
@@ -142,9 +114,7 @@ fn comparable(line: &str) -> String {
         let number = word.trim_end_matches('.').strip_suffix('s').unwrap_or_default();
         !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.')
     };
-    let words = line
-        .split(' ')
-        .map(|word| if is_duration(word) { "TIME" } else { word });
+    let words = line.split(' ').map(|word| if is_duration(word) { "TIME" } else { word });
     words.collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
@@ -156,17 +126,13 @@ fn missing(command: &str) -> Option<String> {
         return None;
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(program);
-    let is_program = path
-        .metadata()
-        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    let is_program = path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
     (!is_program).then(|| format!("$ {command}\nis no program of this repository"))
 }
 
 /// The daemon's directory.
 fn bed() -> PathBuf {
-    let directory = std::env::var_os("LXDEPLOY_TEST_DIR")
-        .map(PathBuf::from)
-        .unwrap_or_default();
+    let directory = std::env::var_os("LXDEPLOY_TEST_DIR").map(PathBuf::from).unwrap_or_default();
     assert!(
         directory.join("unix.socket").exists(),
         "LXDEPLOY_TEST_DIR names no running LXD: run tests/run.sh, or `tests/bed.sh start DIR` and set it to DIR"
@@ -197,9 +163,7 @@ impl Run {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        let text = [output.stdout, output.stderr]
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .concat();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         (output.status.success(), text)
     }
 

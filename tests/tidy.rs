@@ -18,39 +18,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("site", &["model", "diagnostic", "tree", "template", "secrets", "kinds"]),
     ("live", &["model", "lxd", "kinds"]),
     ("plan", &["model", "diagnostic", "kinds", "site", "live"]),
-    (
-        "apply",
-        &["model", "diagnostic", "lxd", "kinds", "guest", "live", "plan"],
-    ),
+    ("apply", &["model", "diagnostic", "lxd", "kinds", "guest", "live", "plan"]),
     ("report", &["model", "diagnostic", "plan"]),
-    (
-        "cli",
-        &[
-            "model",
-            "diagnostic",
-            "secrets",
-            "lxd",
-            "kinds",
-            "guest",
-            "site",
-            "live",
-            "plan",
-            "apply",
-            "report",
-        ],
-    ),
+    ("cli", &["model", "diagnostic", "secrets", "lxd", "kinds", "guest", "site", "live", "plan", "apply", "report"]),
 ];
 
 /// What the rooms must not name: these are values in, values out.
-const IMPURE: &[&str] = &[
-    "std::fs",
-    "std::net",
-    "std::process",
-    "std::env",
-    "tokio",
-    "reqwest",
-    "async fn",
-];
+const IMPURE: &[&str] = &["std::fs", "std::net", "std::process", "std::env", "tokio", "reqwest", "async fn"];
 const PURE: &[(&str, &[&str])] = &[
     ("model", IMPURE),
     ("diagnostic", IMPURE),
@@ -69,13 +43,8 @@ const PURE: &[(&str, &[&str])] = &[
 const LINES: usize = 500;
 
 /// Directories of build machines, which mean nothing elsewhere. In two halves, so that this file may name them.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("/wo", "rk/"),
-    ("/fa", "rm/"),
-    ("/tmp/ba", "sh_jobs"),
-    ("/tmp/w", "t/"),
-    ("/ro", "ot/.cargo"),
-];
+const ELSEWHERE: &[(&str, &str)] =
+    &[("/wo", "rk/"), ("/fa", "rm/"), ("/tmp/ba", "sh_jobs"), ("/tmp/w", "t/"), ("/ro", "ot/.cargo")];
 
 /// What a newcomer looks for in the README, in this order.
 const HEADINGS: &[&str] = &[
@@ -94,10 +63,7 @@ fn rooms_use_what_is_above_them() {
     let order: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).collect();
     for (index, (room, allowed)) in ROOMS.iter().enumerate() {
         for used in *allowed {
-            assert!(
-                order[..index].contains(used),
-                "the table lets {room} use {used}, which is below it"
-            );
+            assert!(order[..index].contains(used), "the table lets {room} use {used}, which is below it");
         }
     }
     let mut wrong = vec![];
@@ -107,10 +73,7 @@ fn rooms_use_what_is_above_them() {
             continue;
         }
         let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
-            wrong.push(format!(
-                "{}: `{room}` is no room of the table in tests/tidy.rs",
-                source.name
-            ));
+            wrong.push(format!("{}: `{room}` is no room of the table in tests/tidy.rs", source.name));
             continue;
         };
         let used = rooms_used(&source.code);
@@ -129,10 +92,7 @@ fn pure_rooms_do_no_io() {
     for source in sources() {
         for (room, words) in PURE {
             let prefix = format!("src/{room}");
-            let inside = source
-                .name
-                .strip_prefix(&prefix)
-                .is_some_and(|rest| rest.starts_with('/') || rest == ".rs");
+            let inside = source.name.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with('/') || rest == ".rs");
             let found = words.iter().filter(|word| inside && source.code.contains(**word));
             wrong.extend(found.map(|word| format!("{}: {room} must not name `{word}`", source.name)));
         }
@@ -144,22 +104,10 @@ fn pure_rooms_do_no_io() {
 fn only_reports_and_commands_print() {
     let mut wrong = vec![];
     for source in sources() {
-        let may = ["src/report/", "src/cli/", "src/main.rs"]
-            .iter()
-            .any(|room| source.name.starts_with(room));
-        let prints = [
-            "println!",
-            "print!",
-            "eprintln!",
-            "eprint!",
-            "std::io::stdout",
-            "std::io::stderr",
-        ];
+        let may = ["src/report/", "src/cli/", "src/main.rs"].iter().any(|room| source.name.starts_with(room));
+        let prints = ["println!", "print!", "eprintln!", "eprint!", "std::io::stdout", "std::io::stderr"];
         if !may && prints.iter().any(|print| source.code.contains(print)) {
-            wrong.push(format!(
-                "{}: prints; tell it by an Event, a Diagnostic or an error",
-                source.name
-            ));
+            wrong.push(format!("{}: prints; tell it by an Event, a Diagnostic or an error", source.name));
         }
     }
     none(&wrong);
@@ -167,15 +115,11 @@ fn only_reports_and_commands_print() {
 
 #[test]
 fn files_are_short() {
-    let long = ["src", "tests"]
-        .iter()
-        .flat_map(|directory| files_below(&root().join(directory)));
-    let long = long
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .filter_map(|path| {
-            let lines = read(&path).lines().count();
-            (lines > LINES).then(|| format!("{}: {lines} lines, the limit is {LINES}", name(&path)))
-        });
+    let long = ["src", "tests"].iter().flat_map(|directory| files_below(&root().join(directory)));
+    let long = long.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).filter_map(|path| {
+        let lines = read(&path).lines().count();
+        (lines > LINES).then(|| format!("{}: {lines} lines, the limit is {LINES}", name(&path)))
+    });
     none(&long.collect::<Vec<_>>());
 }
 
@@ -201,28 +145,16 @@ fn nothing_names_a_build_machine() {
 
 #[test]
 fn no_snapshot_waits_for_review() {
-    let waiting = files_below(root())
-        .into_iter()
-        .filter(|path| path.to_string_lossy().ends_with(".snap.new"));
-    none(
-        &waiting
-            .map(|path| format!("{}: accept it or take it away", name(&path)))
-            .collect::<Vec<_>>(),
-    );
+    let waiting = files_below(root()).into_iter().filter(|path| path.to_string_lossy().ends_with(".snap.new"));
+    none(&waiting.map(|path| format!("{}: accept it or take it away", name(&path))).collect::<Vec<_>>());
 }
 
 #[test]
 fn the_readme_has_its_parts() {
     let readme = read(&root().join("README.md"));
     let mut lines = readme.lines();
-    let missing = HEADINGS
-        .iter()
-        .filter(|heading| !lines.by_ref().any(|line| line == **heading));
-    none(
-        &missing
-            .map(|heading| format!("README.md: `{heading}` is missing, or not in its place"))
-            .collect::<Vec<_>>(),
-    );
+    let missing = HEADINGS.iter().filter(|heading| !lines.by_ref().any(|line| line == **heading));
+    none(&missing.map(|heading| format!("README.md: `{heading}` is missing, or not in its place")).collect::<Vec<_>>());
     assert!(read(&root().join("CHANGELOG.md")).contains("## [Unreleased]"));
 }
 
@@ -230,10 +162,7 @@ fn the_readme_has_its_parts() {
 fn the_scanner_sees_every_spelling() {
     let code =
         "use crate::{\n    kinds::{self, Kind},\n    lxd,\n};\nuse crate::model::Id;\nfn f(x: crate::plan::Plan) {}\n";
-    assert_eq!(
-        rooms_used(code).into_iter().collect::<Vec<_>>(),
-        ["kinds", "lxd", "model", "plan"]
-    );
+    assert_eq!(rooms_used(code).into_iter().collect::<Vec<_>>(), ["kinds", "lxd", "model", "plan"]);
     let text = "a;\n// crate::cli\n#[cfg(test)]\nmod tests;\nb;\n#[cfg(test)]\nmod more {\n    crate::cli;\n}\nc;\n";
     assert_eq!(without_tests(text), "a;\nb;\nc;\n");
 }
@@ -249,12 +178,7 @@ impl Source {
     /// `src/kinds/image.rs` is of the room `kinds`, `src/diagnostic.rs` of `diagnostic`.
     fn room(&self) -> String {
         let below = self.name.trim_start_matches("src/");
-        below
-            .split('/')
-            .next()
-            .unwrap_or(below)
-            .trim_end_matches(".rs")
-            .to_owned()
+        below.split('/').next().unwrap_or(below).trim_end_matches(".rs").to_owned()
     }
 }
 
@@ -263,12 +187,7 @@ fn sources() -> Vec<Source> {
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
     let files =
         files.filter(|path| !path.ends_with("tests.rs") && !path.components().any(|part| part.as_os_str() == "tests"));
-    files
-        .map(|path| Source {
-            name: name(&path),
-            code: without_tests(&read(&path)),
-        })
-        .collect()
+    files.map(|path| Source { name: name(&path), code: without_tests(&read(&path)) }).collect()
 }
 
 /// Leaves out comment lines and whatever `#[cfg(test)]` stands before.
@@ -321,11 +240,7 @@ fn rooms_used(code: &str) -> BTreeSet<String> {
 }
 
 fn first_name(text: &str) -> Option<String> {
-    let name: String = text
-        .trim_start()
-        .chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect();
+    let name: String = text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     (!name.is_empty()).then_some(name)
 }
 
@@ -344,17 +259,11 @@ fn read(path: &Path) -> String {
 
 /// What git keeps; where there is no git, everything but what is built.
 fn tracked() -> Vec<PathBuf> {
-    let output = Command::new("git")
-        .args(["ls-files", "-z"])
-        .current_dir(root())
-        .output();
+    let output = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
     match output {
         Ok(output) if output.status.success() && !output.stdout.is_empty() => {
             let names = String::from_utf8_lossy(&output.stdout).into_owned();
-            let paths = names
-                .split('\0')
-                .filter(|name| !name.is_empty())
-                .map(|name| root().join(name));
+            let paths = names.split('\0').filter(|name| !name.is_empty()).map(|name| root().join(name));
             paths.filter(|path| path.is_file()).collect()
         }
         _ => files_below(root()),
@@ -367,9 +276,7 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let path = entry.path();
-            let is_made = ["target", ".git", "dist", "proptest-regressions"]
-                .iter()
-                .any(|made| path.ends_with(made));
+            let is_made = ["target", ".git", "dist", "proptest-regressions"].iter().any(|made| path.ends_with(made));
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() && !is_made => directories.push(path),
                 Ok(kind) if kind.is_file() && !is_made => files.push(path),
