@@ -56,6 +56,7 @@ provide_lxd() {
 }
 
 # Debian with memcached and two small services; each starts only in the container that bears its name.
+# shellcheck disable=SC2016 # mmdebstrap gives its hooks the new root as $1
 build_image() {
     [[ -e $image ]] && return
     install_packages mmdebstrap zstd

@@ -159,12 +159,11 @@ leftovers() {
 
 # What the API could not take away because the daemon died or refused.
 sweep() {
-    local pid child path name chain link pids
+    local pid path name chain link pids
     pids=$(leftovers)
     for pid in $pids; do
-        for child in $(cat "/proc/$pid/task/$pid/children" 2>/dev/null); do
-            quietly kill -KILL "$child" || true # a container's init; its monitor cleans up and ends
-        done
+        # The child of a container's monitor is the container's init. The monitor cleans up and ends.
+        xargs -r kill -KILL <"/proc/$pid/task/$pid/children" 2>/dev/null || true
     done
     for pid in $pids; do wait_gone "$pid" 20 || end_process "$pid"; done
     for path in "$dir"/networks/*/; do

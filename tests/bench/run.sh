@@ -14,6 +14,7 @@
 #
 # It starts a private LXD by tests/bed.sh, so it needs root. LXDEPLOY=/path/to/lxdeploy measures that one
 # instead of building it.
+# shellcheck disable=SC2317 # the functions that are raced are called by name
 set -euo pipefail
 
 root=$(dirname "$(realpath "$0")")/../..
@@ -137,7 +138,7 @@ part_apply() {
     provide_server
     : >"$work/destroys"; : >"$work/deletes"
     race "apply of $count containers, lxd-benchmark launch --parallel=16" "$pairs" s 1 apply launch destroy_kept delete_kept
-    local replayed_ours=3 replayed_theirs=4
+    local replayed_ours replayed_theirs
     exec {replayed_ours}<"$work/destroys" {replayed_theirs}<"$work/deletes"
     next_ours() { head_of "$replayed_ours"; }
     next_theirs() { head_of "$replayed_theirs"; }
