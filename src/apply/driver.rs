@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 
 use super::schedule::{Class, Limits, Schedule};
@@ -22,6 +22,8 @@ pub struct Run<'a> {
     pub limits: Limits,
     /// Instances that go are stopped by force at once.
     pub force_stop: bool,
+    /// Somebody looks at LXD's own progress of what runs.
+    pub shows_progress: bool,
 }
 
 /// How often the user has asked to stop: once, no new step starts; twice, the run is left.
@@ -37,6 +39,8 @@ pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mu
     let mut running = FuturesUnordered::new();
     let mut since: HashMap<StepId, Instant> = HashMap::new();
     let (mut done, mut failed) = (0, 0);
+    let following = std::pin::pin!(follow(run));
+    let mut following = following.fuse();
     emit(Event::Started { steps: plan.steps.len() });
     loop {
         while let Some(id) = schedule.start_next() {
@@ -63,6 +67,7 @@ pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mu
                 }
             }
             Some(event) = told.recv() => emit(event),
+            () = &mut following => {}
             Ok(()) = interrupt.changed() => {
                 schedule.interrupt();
                 emit(Event::Interrupted);
@@ -78,6 +83,15 @@ pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mu
     let not_tried = plan.steps.len() - done - failed;
     emit(Event::Ended { done, failed, not_tried, elapsed: started.elapsed() });
     done == plan.steps.len()
+}
+
+/// LXD's progress, as long as it lasts; without it nothing but the percentages is missing.
+async fn follow(run: &Run<'_>) {
+    if run.shows_progress
+        && let Err(error) = run.client.follow_operations().await
+    {
+        tracing::debug!("no progress from the server: {error}");
+    }
 }
 
 fn ended(plan: &Plan, id: StepId, outcome: Outcome, elapsed: Duration) -> Event {

@@ -236,8 +236,14 @@ impl Opened {
         }
         let interrupt = interrupts();
         let limits = args.parallel.map_or_else(Limits::default, Limits::of);
-        let run = apply::Run { client: &self.client, snapshot, limits, force_stop: args.force_stop };
         let mut reporter = self.reporter(args.format, global);
+        let run = apply::Run {
+            client: &self.client,
+            snapshot,
+            limits,
+            force_stop: args.force_stop,
+            shows_progress: reporter.shows_progress(),
+        };
         let mut emit = |event: Event| reporter.event(&event);
         let is_done = apply::run(plan, &run, interrupt.clone(), &mut emit).await;
         match (is_done, *interrupt.borrow()) {

@@ -73,7 +73,7 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
     snapshot.server = server?;
     let projects = rows.iter().find(|(request, _)| request.kind.section() == "projects");
     if let Some((_, Ok(rows))) = projects {
-        snapshot.projects.learn(rows);
+        snapshot.projects.learn(rows.iter().map(|row| &row.0));
         named.extend(stamped(rows, "projects", site));
     }
     if let Some((_, Ok(rows))) = rows.iter().find(|(request, _)| request.kind.section() == "storage_pools") {

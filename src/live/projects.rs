@@ -2,8 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::row::Row;
-use crate::kinds::{Object, Place};
+use crate::kinds::{Object, Place, Raw};
 use crate::model::{Path, value};
 
 /// Which project the objects of each kind live in: LXD keeps kinds whose `features.*` a project lacks in
@@ -33,8 +32,8 @@ impl Projects {
     }
 
     /// Adds what the server says.
-    pub fn learn(&mut self, rows: &[Row]) {
-        for Row(raw) in rows {
+    pub fn learn<'a>(&mut self, rows: impl IntoIterator<Item = &'a Raw>) {
+        for raw in rows {
             let name = raw.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
             let config = raw.get("config").and_then(Value::as_object);
             let features = config.into_iter().flatten().filter(|(key, _)| key.starts_with("features."));

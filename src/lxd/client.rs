@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::endpoint::{Address, Endpoint};
+use super::progress::Followers;
 use super::{Body, Call, Error, Method, tls};
 
 /// A connection to one server; cheap to clone.
@@ -24,6 +25,7 @@ pub struct Client {
     endpoint: Arc<Endpoint>,
     timeout: Duration,
     requests: Arc<AtomicU64>,
+    followers: Followers,
 }
 
 /// Where a call's progress is told: LXD's own words, or our upload's.
@@ -68,24 +70,28 @@ impl Client {
     /// # Errors
     /// The client's certificate or key cannot be read.
     pub fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Client, Error> {
-        let builder = reqwest::Client::builder()
-            .user_agent(concat!("lxdeploy/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none());
         let (http, base) = match &endpoint.address {
-            Address::Socket(path) => {
-                let http = builder.unix_socket(path.as_path()).tls_backend_preconfigured(tls::unused()?).http1_only();
-                (http, "http://lxd".to_owned())
-            }
-            Address::Https { url, fingerprint, identity } => {
-                let mut config = tls::pinned(fingerprint, identity)?;
-                config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-                (builder.tls_backend_preconfigured(config), url.clone())
-            }
+            Address::Socket(_) => (http(endpoint, &[])?, "http://lxd".to_owned()),
+            Address::Https { url, .. } => (http(endpoint, &[b"h2", b"http/1.1"])?, url.clone()),
         };
-        let http = http.build().map_err(|error| Error::Config(error.to_string()))?;
-        let requests = Arc::default();
-        Ok(Client { http, base: base.into(), endpoint: Arc::new(endpoint.clone()), timeout, requests })
+        let (requests, followers) = Default::default();
+        Ok(Client { http, base: base.into(), endpoint: Arc::new(endpoint.clone()), timeout, requests, followers })
+    }
+
+    /// A client whose connections may become something else than HTTP; HTTP/2 has no upgrades.
+    pub(super) fn upgradable(&self) -> Result<reqwest::Client, Error> {
+        match &self.endpoint.address {
+            Address::Socket(_) => Ok(self.http.clone()),
+            Address::Https { .. } => http(&self.endpoint, &[b"http/1.1"]),
+        }
+    }
+
+    pub(super) fn url(&self, call: &Call) -> String {
+        format!("{}{}", self.base, call.target())
+    }
+
+    pub(super) fn followers(&self) -> &Followers {
+        &self.followers
     }
 
     /// What the user calls the server.
@@ -120,7 +126,9 @@ impl Client {
         if envelope.kind != "async" {
             return Ok(envelope.metadata.unwrap_or_default());
         }
-        let waiting = self.wait(&envelope.operation);
+        let id = operation_id(&envelope.operation);
+        let _followed = progress.map(|progress| self.followers.follow(id, progress));
+        let waiting = self.wait(id);
         match tokio::time::timeout(self.timeout, waiting).await {
             Ok(result) => result,
             Err(_) => Err(Error::TimedOut(format!("{} {}", method(call.method), call.path))),
@@ -156,8 +164,7 @@ impl Client {
     }
 
     /// Waits for an operation at the server. LXD forgets it 5 s after its end.
-    async fn wait(&self, operation: &str) -> Result<Value, Error> {
-        let id = operation.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    async fn wait(&self, id: &str) -> Result<Value, Error> {
         let call = Call::get(&["operations", id, "wait"]);
         // 5.0.2 and Incus answer with the operation, failed or not; newer LXD with an error in its place.
         let (envelope, _) = match self.retried::<Operation>(&call).await {
@@ -231,7 +238,7 @@ impl Client {
             Method::Patch => reqwest::Method::PATCH,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let mut request = self.http.request(verb, format!("{}{}", self.base, call.target()));
+        let mut request = self.http.request(verb, self.url(call));
         if let Some(etag) = &call.if_match {
             request = request.header(header::IF_MATCH, etag);
         }
@@ -291,9 +298,35 @@ impl Client {
     }
 }
 
+/// Over TLS, `protocols` are offered.
+fn http(endpoint: &Endpoint, protocols: &[&[u8]]) -> Result<reqwest::Client, Error> {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("lxdeploy/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    let builder = match &endpoint.address {
+        Address::Socket(path) => {
+            builder.unix_socket(path.as_path()).tls_backend_preconfigured(tls::unused()?).http1_only()
+        }
+        Address::Https { fingerprint, identity, .. } => {
+            let mut config = tls::pinned(fingerprint, identity)?;
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            let is_http1 = protocols == [b"http/1.1"];
+            let builder = builder.tls_backend_preconfigured(config);
+            if is_http1 { builder.http1_only() } else { builder }
+        }
+    };
+    builder.build().map_err(|error| Error::Config(error.to_string()))
+}
+
 fn refusal<T>(envelope: &Envelope<T>, status: u16) -> Error {
     let code = if envelope.error_code == 0 { status } else { envelope.error_code };
     Error::Api { code, message: envelope.error.clone() }
+}
+
+/// The last part of an operation's URL.
+fn operation_id(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default()
 }
 
 fn method(method: Method) -> &'static str {

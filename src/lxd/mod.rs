@@ -8,6 +8,7 @@ mod endpoint;
 pub mod enrol;
 mod error;
 pub mod identity;
+mod progress;
 pub mod remotes;
 mod server;
 mod tls;

@@ -1,6 +1,6 @@
 //! Which running instances feel the edit of a profile or network, and which must restart for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -18,6 +18,12 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
         .filter(|(_, change)| change.noun == "instance")
         .map(|(index, change)| (change.id.clone(), index))
         .collect();
+    let going: HashSet<Id> = plan
+        .changes
+        .iter()
+        .filter(|change| matches!(change.action, Action::Delete | Action::Replace) && change.noun == "instance")
+        .map(|change| change.id.clone())
+        .collect();
     let mut restarts: Vec<(Id, String, Vec<String>)> = vec![];
     for change in &mut plan.changes {
         if !matches!(change.action, Action::Update | Action::Adopt | Action::Replace) || change.diff.is_empty() {
@@ -29,7 +35,7 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
         }
         let reached: Vec<&Id> = snapshot
             .all("instances")
-            .filter(|(id, raw)| runs(raw) && uses(section, &change.id, id, raw, snapshot))
+            .filter(|(id, raw)| runs(raw) && !going.contains(*id) && uses(section, &change.id, id, raw, snapshot))
             .map(|(id, _)| id)
             .collect();
         let needing: Vec<String> = change
@@ -55,7 +61,9 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
             plan.notes.push(super::Note {
                 address: None,
                 code: "restart-needed",
-                text: format!("{id} is not this site's and uses {profile}: {paths} takes effect when it is restarted"),
+                text: format!(
+                    "{id} uses {profile}, and this plan does not restart it: {paths} takes effect when it is restarted"
+                ),
             });
             continue;
         };

@@ -15,3 +15,6 @@ pub mod text;
 pub use progress::{JsonLines, Plain, Reporter, Terminal};
 pub use prompt::{confirm, trusts};
 pub use style::Style;
+
+#[cfg(test)]
+mod tests;

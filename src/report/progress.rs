@@ -12,6 +12,10 @@ use crate::model::{Address, Event, Masker, Outcome, StepId, Verb};
 pub trait Reporter {
     /// Told in the order in which things happen.
     fn event(&mut self, event: &Event);
+    /// True if it shows how far a running step is.
+    fn shows_progress(&self) -> bool {
+        true
+    }
 }
 
 /// For a terminal: a line for each running step, a total, and a line for each step that ended above them.
@@ -172,6 +176,10 @@ impl Plain {
 }
 
 impl Reporter for Plain {
+    fn shows_progress(&self) -> bool {
+        false
+    }
+
     fn event(&mut self, event: &Event) {
         if let Event::StepStarted { address, verb, .. } = event {
             let _ = writeln!(self.out, "  {address} {}", verb.running());
