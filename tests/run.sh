@@ -58,6 +58,7 @@ provide_toolchain() {
     command -v cargo >/dev/null || die "Rust is missing: install it from https://rustup.rs"
     command -v cc >/dev/null || install_packages gcc libc6-dev
     command -v git >/dev/null || install_packages git
+    type -P kill >/dev/null || install_packages procps # a test sends signals
     local component
     for component in fmt:rustfmt clippy:clippy; do
         quietly cargo "${component%%:*}" --version || ! command -v rustup >/dev/null || rustup component add "${component##*:}"
