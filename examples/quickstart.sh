@@ -107,6 +107,7 @@ run() { show "$@"; "$@"; }
 
 prove() {
     command -v lxc >/dev/null || die "the site runs, but \`lxc\` is missing to try it with"
+    quietly lxc query /1.0 || true # the first call of all greets its user
     run lxc exec memcached --project quickstart -- curl -sS --fail --max-time 10 http://proxy.lxd/
 }
 
