@@ -21,6 +21,8 @@ pub struct Context<'a> {
     events: UnboundedSender<Event>,
     /// Fingerprints of images that this run made.
     images: RefCell<HashMap<Address, String>>,
+    /// The cluster's members, read once, when something is made on each of them.
+    members: tokio::sync::OnceCell<Vec<String>>,
 }
 
 /// Why a step failed.
@@ -44,7 +46,7 @@ impl Failure {
 impl<'a> Context<'a> {
     /// For one run.
     pub fn new(plan: &'a Plan, run: &'a Run<'a>, events: UnboundedSender<Event>) -> Self {
-        Context { plan, run, events, images: RefCell::default() }
+        Context { plan, run, events, images: RefCell::default(), members: Default::default() }
     }
 }
 
@@ -163,10 +165,15 @@ impl One<'_> {
         }
         let id = self.id();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        let creation = Creation { id: &id, stamp_leaves: leaves, image: self.image_source(object)?, fingerprint: None };
+        let image = self.image_source(object)?;
+        let members: &[String] = if kind.is_made_per_member(object) { self.members().await? } else { &[] };
+        let creation = Creation { id: &id, stamp_leaves: leaves, image, fingerprint: None, members };
+        let is_pending = |call: &Call| !members.is_empty() && call.query.iter().any(|(key, _)| *key == "target");
         for call in kind.create(object, &creation) {
             match self.send(&call).await {
                 Ok(_) => {}
+                // An earlier run that did not come further than some of the members.
+                Err(Error::Api { message, .. }) if is_pending(&call) && message.contains("already") => {}
                 // Lost answers and repeated requests: what counts is whether our object is there.
                 Err(error) if error.already_exists() || matches!(error, Error::OutcomeUnknown(_)) => {
                     if !self.is_made(kind, &id).await? {
@@ -177,6 +184,20 @@ impl One<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The members of the cluster; none on a machine by itself.
+    async fn members(&self) -> Result<&[String], Failure> {
+        let read = async || {
+            if !self.context.run.snapshot.server.is_clustered {
+                return Ok(vec![]);
+            }
+            let call = Call::get(&["cluster", "members"]).query("recursion", "1");
+            let (members, _) = self.client.read::<Vec<Raw>>(&call).await?;
+            let name = |member: &Raw| member.get("server_name").and_then(Value::as_str).map(str::to_owned);
+            Ok::<_, Error>(members.iter().filter_map(name).collect())
+        };
+        Ok(self.context.members.get_or_try_init(read).await?)
     }
 
     /// True if the object is there with this run's stamp.
@@ -216,7 +237,8 @@ impl One<'_> {
         let known =
             self.context.run.snapshot.fingerprints.get(&object.address).and_then(|known| known.as_ref().ok()).cloned();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        let creation = Creation { id: &id, stamp_leaves: leaves.clone(), image: None, fingerprint: known.clone() };
+        let creation =
+            Creation { id: &id, stamp_leaves: leaves.clone(), image: None, fingerprint: known.clone(), members: &[] };
         let there = match &known {
             Some(fingerprint) => self.image(&project, fingerprint).await?,
             None => None,

@@ -188,6 +188,11 @@ pub trait Kind: Debug + Sync {
         let _ = live;
         false
     }
+    /// In a cluster it is made on each member before it is made as a whole.
+    fn is_made_per_member(&self, object: &Object) -> bool {
+        let _ = object;
+        false
+    }
     /// In a replacement the new one is made before the old one goes.
     fn creates_first(&self) -> bool {
         false
@@ -221,6 +226,8 @@ pub struct Creation<'a> {
     pub image: Option<ImageSource>,
     /// The fingerprint of an image's files.
     pub fingerprint: Option<String>,
+    /// The members of the cluster, for what is made on each of them.
+    pub members: &'a [String],
 }
 
 /// Where an instance's root file system comes from.

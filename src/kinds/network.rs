@@ -119,7 +119,12 @@ impl Kind for Network {
     }
 
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
-        Members::of(object).create(self.collection(), Some(&cx.id.project), super::document(object, cx))
+        Members::of(object).create(self.collection(), Some(&cx.id.project), super::document(object, cx), cx.members)
+    }
+
+    /// OVN's are the cluster's own.
+    fn is_made_per_member(&self, object: &Object) -> bool {
+        object.fields.get(&Path::field("type")).is_none_or(|wanted| wanted.value != "ovn")
     }
 }
 

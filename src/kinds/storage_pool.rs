@@ -118,7 +118,11 @@ impl Kind for StoragePool {
     }
 
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
-        Members::of(object).create(self.collection(), None, super::document(object, cx))
+        Members::of(object).create(self.collection(), None, super::document(object, cx), cx.members)
+    }
+
+    fn is_made_per_member(&self, _: &Object) -> bool {
+        true
     }
 }
 
@@ -145,13 +149,16 @@ impl Members {
     }
 
     /// LXD's two steps in a cluster: pending on each member with what is the member's own, then as a whole.
-    pub fn create(&self, collection: &str, project: Option<&str>, body: Raw) -> Vec<Call> {
+    /// `all` are the cluster's members, those included of which the file says nothing.
+    pub fn create(&self, collection: &str, project: Option<&str>, body: Raw, all: &[String]) -> Vec<Call> {
         let in_project = |call: Call| {
             if let Some(project) = project { call.project(project) } else { call }
         };
-        let mut calls: Vec<Call> = self
-            .0
-            .iter()
+        let plain = Raw::new();
+        let mut members: BTreeMap<&String, &Raw> = all.iter().map(|member| (member, &plain)).collect();
+        members.extend(&self.0);
+        let mut calls: Vec<Call> = members
+            .into_iter()
             .map(|(member, config)| {
                 let mut pending = json!({"name": body.get("name"), "config": config});
                 for fixed in ["driver", "type"] {
@@ -175,14 +182,16 @@ mod tests {
     fn two_steps_in_a_cluster_and_one_on_one_machine() {
         let body = json!({"name": "data", "driver": "dir", "config": {"a": "1"}});
         let body = body.as_object().unwrap();
-        assert_eq!(Members::default().create("storage-pools", None, body.clone()).len(), 1);
+        assert_eq!(Members::default().create("storage-pools", None, body.clone(), &[]).len(), 1);
         let config = serde_json::Map::from_iter([("source".to_owned(), json!("/srv"))]);
-        let calls = Members(BTreeMap::from([("n2".to_owned(), config)])).create("storage-pools", None, body.clone());
-        assert_eq!(calls[0].target(), "/1.0/storage-pools?target=n2");
+        let members = Members(BTreeMap::from([("n2".to_owned(), config)]));
+        let all = ["n1".to_owned(), "n2".to_owned()];
+        let calls = members.create("storage-pools", None, body.clone(), &all);
+        let targets: Vec<String> = calls.iter().map(Call::target).collect();
+        assert_eq!(targets, ["/1.0/storage-pools?target=n1", "/1.0/storage-pools?target=n2", "/1.0/storage-pools"]);
         assert_eq!(
-            calls[0].body,
+            calls[1].body,
             crate::lxd::Body::Json(json!({"name": "data", "driver": "dir", "config": {"source": "/srv"}}))
         );
-        assert_eq!(calls[1].target(), "/1.0/storage-pools");
     }
 }

@@ -65,7 +65,7 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
         )
         .collect();
 
-    let files = objects.to_vec();
+    let files: Vec<Object> = objects.iter().filter(|object| object.kind.section() == "images").cloned().collect();
     let hashing = tokio::task::spawn_blocking(move || hashes::of_images(&files));
     let server = client.server();
     let first = wanted(&snapshot.projects, &named, &pools);
@@ -79,7 +79,17 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
     if let Some((_, Ok(rows))) = rows.iter().find(|(request, _)| request.kind.section() == "storage_pools") {
         pools.extend(stamped(rows, "storage_pools", site));
     }
+    let (rows, refused): (Vec<Answer>, Vec<Answer>) =
+        rows.into_iter().partition(|(_, rows)| !rows.as_ref().is_err_and(lxd::Error::is_forbidden));
     snapshot.take(rows)?;
+    let narrower: Vec<Request> =
+        refused.iter().flat_map(|(request, _)| request.narrower(&named, &snapshot.projects)).collect();
+    if narrower.is_empty() {
+        snapshot.take(refused)?;
+    } else {
+        let rows = fetch(client, narrower).await;
+        snapshot.take(rows)?;
+    }
 
     let mut missing = wanted(&snapshot.projects, &named, &pools);
     missing.retain(|request| !first.contains(request));
@@ -94,8 +104,12 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
 #[derive(Clone, Debug)]
 struct Request {
     kind: &'static dyn Kind,
+    /// Where the objects live; `None` is everywhere.
     project: Option<String>,
     pool: Option<String>,
+    /// The project that is asked in that one's place, since it is closed to us: it shows what it uses of
+    /// `default`, without its config.
+    through: Option<String>,
 }
 
 impl PartialEq for Request {
@@ -108,6 +122,19 @@ impl PartialEq for Request {
 const RACES: usize = 5;
 
 impl Request {
+    /// What a restricted certificate may ask in place of this: its own projects, one by one.
+    fn narrower(&self, named: &BTreeSet<String>, projects: &Projects) -> Vec<Request> {
+        let own = named.iter().filter(|project| *project != "default");
+        match &self.project {
+            None => own.map(|project| Request { project: Some(project.clone()), ..self.clone() }).collect(),
+            Some(place) => own
+                .filter(|project| projects.effective(project, self.kind.place()) == *place)
+                .take(1)
+                .map(|project| Request { through: Some(project.clone()), ..self.clone() })
+                .collect(),
+        }
+    }
+
     /// True if it is the project or pool itself that is not there.
     fn is_of_a_missing_place(&self, error: &lxd::Error) -> bool {
         let text = error.to_string().to_ascii_lowercase();
@@ -125,13 +152,16 @@ fn wanted(projects: &Projects, named: &BTreeSet<String>, pools: &BTreeSet<String
         let effective: BTreeSet<String> =
             named.iter().map(|project| projects.effective(project, kind.place())).collect();
         match kind.place() {
-            Place::Server => requests.push(Request { kind, project: None, pool: None }),
-            Place::Project { feature: None } => requests.push(Request { kind, project: None, pool: None }),
+            Place::Server => requests.push(Request { kind, project: None, pool: None, through: None }),
+            Place::Project { feature: None } => {
+                requests.push(Request { kind, project: None, pool: None, through: None })
+            }
             Place::Project { .. } => {
                 requests.extend(effective.into_iter().map(|project| Request {
                     kind,
                     project: Some(project),
                     pool: None,
+                    through: None,
                 }));
             }
             Place::Pool { .. } => {
@@ -141,6 +171,7 @@ fn wanted(projects: &Projects, named: &BTreeSet<String>, pools: &BTreeSet<String
                         kind,
                         project: Some(project.clone()),
                         pool: pool.clone(),
+                        through: None,
                     }));
                 }
             }
@@ -153,7 +184,10 @@ async fn fetch(client: &Client, requests: Vec<Request>) -> Vec<Answer> {
     join_all(requests.into_iter().map(|request| async {
         let call = match (&request.project, request.kind.place()) {
             (None, Place::Project { .. }) => request.kind.list_everywhere(),
-            (project, _) => request.kind.list(project.as_deref().unwrap_or("default"), request.pool.as_deref()),
+            (project, _) => {
+                let project = request.through.as_ref().or(project.as_ref()).map_or("default", String::as_str);
+                request.kind.list(project, request.pool.as_deref())
+            }
         };
         let mut rows = client.read::<Option<Vec<row::Row>>>(&call).await;
         for _ in 0..RACES {
@@ -187,6 +221,9 @@ impl Snapshot {
                     Place::Server => "default".to_owned(),
                     _ => request.project.clone().or_else(|| text("project")).unwrap_or_else(|| "default".to_owned()),
                 };
+                if request.through.is_some() {
+                    raw.insert("config".into(), Value::Null);
+                }
                 if let Some(pool) = &request.pool {
                     raw.insert("pool".into(), pool.clone().into());
                 }

@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::{Action, Effect, Plan, Reason};
-use crate::kinds::{Raw, by_section};
+use crate::kinds::{Object, Raw, by_section};
 use crate::live::Snapshot;
 use crate::model::{Id, Path};
 
 /// Fills `affects`, and plans the restarts that a profile's edit needs.
-pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
+pub fn fill(plan: &mut Plan, wanted: &[Object], snapshot: &Snapshot) {
     let instances: HashMap<Id, usize> = plan
         .changes
         .iter()
@@ -73,7 +73,10 @@ pub fn fill(plan: &mut Plan, snapshot: &Snapshot) {
             change.reason =
                 Reason { code: "profile-changed", text: format!("restarts, since {profile} changes {paths}") };
         }
-        plan.work[index].restarts = true;
+        let work = &mut plan.work[index];
+        work.restarts = true;
+        work.object = wanted.iter().find(|object| object.address == change.address).cloned();
+        work.live = snapshot.get("instances", &id).cloned();
     }
     name_by_address(plan, &instances);
 }

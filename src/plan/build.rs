@@ -95,7 +95,7 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     }
     let mut plan = builder.plan;
     select::select(&mut plan, site, &wanted, options);
-    affects::fill(&mut plan, snapshot);
+    affects::fill(&mut plan, &wanted, snapshot);
     order::order(&mut plan, &wanted, snapshot);
     plan
 }
@@ -362,7 +362,11 @@ impl<'a> Builder<'a> {
         let writes =
             is_new_claim || action == Action::Rename || fields.iter().any(|field| field.path != Path::field("state"));
         let change = self.change(object, &id, action, code, text);
-        let work = self.work(object, Some(live), &id, &new_record, writes);
+        let work = match action {
+            // Most objects of most plans: nothing is copied for them.
+            Action::NoOp => Work { kind: Some(object.kind), ..Work::default() },
+            _ => self.work(object, Some(live), &id, &new_record, writes),
+        };
         self.push(Change { diff: fields, drift, ..change }, work);
     }
 

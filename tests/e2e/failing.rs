@@ -93,6 +93,27 @@ fn a_refusal_anywhere_writes_nothing_at_all() {
 }
 
 #[test]
+fn progress_is_lxds_own() {
+    let case = Case::new("progress");
+    // Enough to be told of more than once.
+    case.repack("dd if=/dev/urandom of=x/rootfs/root/blob bs=1M count=24 status=none");
+    case.site(&format!("{BASE}\ninstances: {{one: {{image: bb, profiles: [base], state: stopped}}}}\n"));
+    let output = case.apply(&["--format", "json"]);
+    let progress: Vec<serde_json::Value> = output
+        .stdout
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|event: &serde_json::Value| event["type"] == "step_progress")
+        .collect();
+    let tells = |address: &str, text: &str| {
+        progress.iter().any(|event| event["address"] == address && event["text"].as_str().unwrap().contains(text))
+    };
+    assert!(tells("images.bb", "Upload: 100%"), "{progress:?}");
+    assert!(tells("instances.one", "Unpack"), "{progress:?}");
+    case.destroy(&[]);
+}
+
+#[test]
 fn lxds_own_words_are_told() {
     let case = Case::new("words");
     case.site(&format!(
