@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -61,8 +62,10 @@ pub fn resolve(name: &str, fingerprint: Option<&str>) -> Result<Endpoint, Error>
             Ok(Endpoint { name: name.to_owned(), address: Address::Socket(local_socket()?), project: None })
         }
         _ => {
-            let names: Vec<&str> = known.iter().map(|remote| remote.name.as_str()).chain(["local"]).collect();
+            let servers = known.iter().filter(|remote| remote.protocol != "simplestreams");
+            let names: BTreeSet<&str> = servers.map(|remote| remote.name.as_str()).chain(["local"]).collect();
             let near = crate::diagnostic::nearest(name, names.iter().copied());
+            let names: Vec<&str> = names.into_iter().collect();
             let hint =
                 near.map_or_else(|| format!("known: {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
             Err(Error::Config(format!(
