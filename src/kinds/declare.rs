@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::options::{self, Entity};
 use super::{Decode, Fields, Reference, Wanted};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, nearest};
 use crate::model::{Path, Span};
 use crate::tree::{Mapping, Settings, Spanned, Text};
 
@@ -25,7 +25,7 @@ impl Decode<'_> {
         for (key, value) in &settings.0 {
             if map == "config" {
                 self.check(entity, key, value);
-                if value.sensitive && readable_in_the_guest(&key.value) {
+                if value.sensitive && *entity == Entity::Instance && readable_in_the_guest(&key.value) {
                     self.diagnostics.push(
                         Diagnostic::warning(value.span, format!("`{}` can be read inside the guest, and it holds a secret", key.value))
                             .help("LXD keeps config in clear text and gives user.* and cloud-init.* to the guest; let a playbook write the secret into a file instead"),
@@ -39,8 +39,16 @@ impl Decode<'_> {
     /// The keys of devices, and what they refer to.
     pub fn devices(&mut self, fields: &mut Fields, devices: &Mapping<Settings>) {
         for (device, settings) in &devices.0 {
+            if settings.0.is_empty() {
+                let message = format!("the device `{}` has no keys", device.value);
+                self.diagnostics
+                    .push(Diagnostic::error(device.span, message).help("give it a `type`, or take it away"));
+            }
             let get = |name: &str| settings.0.iter().find(|(key, _)| key.value == name).map(|(_, value)| value);
             let kind = get("type").map(|value| value.value.0.clone());
+            if let Some(kind) = get("type") {
+                self.known("device type", options::device_types(), kind);
+            }
             let is_root = get("path").is_some_and(|path| path.value.0 == "/");
             for (key, value) in &settings.0 {
                 self.check(&Entity::Device(kind.as_deref()), key, value);
@@ -85,6 +93,20 @@ impl Decode<'_> {
     /// LXD's name for a text, without noting a reference.
     fn name_only(&self, section: &str, text: &str) -> String {
         self.names.find(section, text, &self.common.project).map_or_else(|| text.to_owned(), |(_, name)| name)
+    }
+
+    /// Warns of a type or driver that LXD is not known to have; servers differ.
+    pub fn known(&mut self, what: &str, words: impl Iterator<Item = &'static str>, text: &Spanned<Text>) {
+        let words: Vec<&str> = words.collect();
+        let word = text.value.0.as_str();
+        if words.contains(&word) || text.sensitive {
+            return;
+        }
+        let warning = Diagnostic::warning(text.span, format!("`{word}` is no {what} that LXD is known to have"));
+        self.diagnostics.push(match nearest(word, words.iter().copied()) {
+            Some(near) => warning.help(format!("did you mean `{near}`?")),
+            None => warning.help(format!("known are {}", words.join(", "))),
+        });
     }
 
     fn check(&mut self, entity: &Entity<'_>, key: &Spanned<String>, value: &Spanned<Text>) {

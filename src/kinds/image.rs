@@ -56,7 +56,7 @@ pub enum Source {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    source: Spanned<SourceBody>,
+    source: Option<Spanned<SourceBody>>,
     aliases: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default)]
     properties: Settings,
@@ -116,8 +116,17 @@ impl Kind for Image {
     }
 
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
-        let body: Body = tree::decode(body, super::COMMON_KEYS, cx.diagnostics)?;
-        let source = source(&body.source, cx)?;
+        let (body, is_whole) = tree::decode_part(body, super::COMMON_KEYS, cx.diagnostics);
+        // What is left of a source says nothing of where it is.
+        let body: Body = body.filter(|_| is_whole)?;
+        let Some(written) = &body.source else {
+            if cx.common.external {
+                return Some(Declared::plain(cx.common_fields(), Arc::new(Source::Alias(cx.common.name.clone()))));
+            }
+            cx.diagnostics.push(Diagnostic::error(cx.common.span, "`source` is missing").help(SOURCE_HELP));
+            return None;
+        };
+        let source = source(written, cx)?;
         let mut fields = cx.common_fields();
         fields.remove(&Path::field("description"));
         if let Source::Alias(_) | Source::Fingerprint(_) = source {
@@ -158,7 +167,7 @@ impl Kind for Image {
             fields.insert(Path::field("expires_at"), leaf(expires.value.0.clone().into(), expires));
         }
         if let Source::Server { fingerprint: Some(fingerprint), .. } = &source {
-            fields.insert(Path::field("fingerprint"), leaf(fingerprint.clone().into(), &body.source));
+            fields.insert(Path::field("fingerprint"), leaf(fingerprint.clone().into(), written));
         }
         cx.config(&mut fields, "properties", &super::options::Entity::Image, &body.properties);
         Some(Declared::plain(fields, Arc::new(source)))
@@ -355,8 +364,64 @@ fn source(body: &Spanned<SourceBody>, cx: &mut Decode<'_>) -> Option<Source> {
         }
         _ => None,
     };
-    if found.is_none() {
-        cx.diagnostics.push(Diagnostic::error(body.span, "this `source` is not one place").help(SOURCE_HELP));
+    let Some(found) = found else {
+        let message = match (files, server) {
+            (Some(files), _) if files.value.len() != 2 => {
+                format!("`files` are two, metadata and root file system; here are {}", files.value.len())
+            }
+            (_, Some(_)) if file.is_none() && files.is_none() => {
+                "a `server` needs either the `alias` or the `fingerprint` of the image".into()
+            }
+            _ if protocol.is_some() && server.is_none() => "`protocol` goes with `server` alone".into(),
+            (None, None) if file.is_none() && alias.is_none() && fingerprint.is_none() => {
+                "this `source` names nothing".into()
+            }
+            _ => "this `source` names more than one place".into(),
+        };
+        cx.diagnostics.push(Diagnostic::error(body.span, message).help(SOURCE_HELP));
+        return None;
+    };
+    check_source(&body.value, cx).then_some(found)
+}
+
+/// What can be said of a source without asking anybody. A file may still have to be built, so that a missing one
+/// is a warning here; plan needs it.
+fn check_source(source: &SourceBody, cx: &mut Decode<'_>) -> bool {
+    let before = cx.diagnostics.len();
+    for text in source.file.iter().chain(source.files.iter().flat_map(|files| &files.value)) {
+        let path = (cx.directory)(text.span).join(&text.value);
+        if text.value.is_empty() || path.is_dir() {
+            cx.diagnostics.push(
+                Diagnostic::error(text.span, format!("`{}` is no file", text.value)).help("name the image's file"),
+            );
+        } else if !path.exists() && !cx.common.external {
+            cx.diagnostics.push(
+                Diagnostic::warning(text.span, format!("there is no file {}", path.display()))
+                    .help("build it before you plan; a relative path belongs to the file in which it stands"),
+            );
+        }
     }
-    found
+    if let Some(server) = &source.server {
+        let host = server.value.strip_prefix("https://").or_else(|| server.value.strip_prefix("http://"));
+        if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains(char::is_whitespace)) {
+            cx.diagnostics.push(
+                Diagnostic::error(server.span, format!("`{}` is no URL of an image server", server.value))
+                    .help("for example https://cloud-images.ubuntu.com/releases"),
+            );
+        }
+    }
+    if let Some(alias) = source.alias.as_ref().filter(|alias| alias.value.is_empty()) {
+        cx.diagnostics.push(Diagnostic::error(alias.span, "an empty alias").help("for example debian/12"));
+    }
+    if let Some(fingerprint) = &source.fingerprint {
+        let text = &fingerprint.value;
+        if text.is_empty() || text.len() > 64 || !text.chars().all(|c| c.is_ascii_hexdigit()) {
+            cx.diagnostics.push(
+                Diagnostic::error(fingerprint.span, format!("`{text}` is no fingerprint")).help(
+                    "a fingerprint is 64 hex digits, or the first of them; put it in quotes if it is digits alone",
+                ),
+            );
+        }
+    }
+    !cx.diagnostics[before..].iter().any(Diagnostic::is_error)
 }

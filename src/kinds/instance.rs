@@ -106,8 +106,7 @@ impl Kind for Instance {
     }
 
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
-        let body: Body = tree::decode(body, super::COMMON_KEYS, cx.diagnostics)?;
-        let errors = cx.diagnostics.iter().filter(|d| d.is_error()).count();
+        let body: Body = tree::decode_part(body, super::COMMON_KEYS, cx.diagnostics).0?;
         let mut fields = cx.common_fields();
         if let Some(instance_type) = &body.instance_type {
             let text = match instance_type.value {
@@ -143,6 +142,18 @@ impl Kind for Instance {
         }
         let ready = body.ready.as_ref().map(|node| ready::decode(&node.0, cx.diagnostics)).unwrap_or_default();
         let stop_timeout = body.stop_timeout.as_ref().map_or(STOP_TIMEOUT, |text| duration(text, cx.diagnostics));
+        if let Some(old) = &body.renamed_from
+            && let Err(rule) = check_hostname(&old.value, "instance")
+        {
+            let message = format!("no instance was ever named `{}`: {rule}", old.value);
+            cx.diagnostics.push(Diagnostic::error(old.span, message).help("write the instance's earlier name"));
+        }
+        if let Some(empty) =
+            [&body.image, &body.target].into_iter().flatten().find(|text| matches!(text.value.as_str(), "" | "@"))
+        {
+            cx.diagnostics
+                .push(Diagnostic::error(empty.span, "an empty name").help("write a name here, or take the key away"));
+        }
         let lifecycle = Lifecycle {
             image: body.image.as_ref().map(|image| (image_ref(image, cx), image.value.clone(), image.span)),
             follow_image: body.follow_image,
@@ -153,9 +164,6 @@ impl Kind for Instance {
             target: body.target.map(|target| target.value),
             renamed_from: body.renamed_from.map(|name| name.value),
         };
-        if cx.diagnostics.iter().filter(|d| d.is_error()).count() > errors {
-            return None;
-        }
         Some(Declared { lifecycle: Some(lifecycle), ..Declared::plain(fields, Arc::new(())) })
     }
 

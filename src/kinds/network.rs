@@ -56,9 +56,10 @@ impl Kind for Network {
     }
 
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
-        let body: Body = tree::decode(body, super::COMMON_KEYS, cx.diagnostics)?;
+        let body: Body = tree::decode_part(body, super::COMMON_KEYS, cx.diagnostics).0?;
         let mut fields = cx.common_fields();
         if let Some(network_type) = &body.network_type {
+            cx.known("network type", options::network_types(), network_type);
             fields.insert(Path::field("type"), wanted(network_type));
         }
         let entity = Entity::Network(Some(body.network_type.as_ref().map_or("bridge", |text| text.value.0.as_str())));

@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::declare::check_hostname;
 use super::options::{self, Entity};
 use super::{Declared, Decode, Kind, Place, Wanted};
+use crate::diagnostic::Diagnostic;
 use crate::model::Path;
 use crate::tree::{self, Node, Settings, Spanned, Text};
 
@@ -45,10 +46,10 @@ struct Rule {
     source: Option<Text>,
     destination: Option<Text>,
     protocol: Option<Protocol>,
-    source_port: Option<Text>,
-    destination_port: Option<Text>,
-    icmp_type: Option<Text>,
-    icmp_code: Option<Text>,
+    source_port: Option<Spanned<Text>>,
+    destination_port: Option<Spanned<Text>>,
+    icmp_type: Option<Spanned<Text>>,
+    icmp_code: Option<Spanned<Text>>,
 }
 
 #[derive(Clone, Copy, Deserialize, Serialize)]
@@ -87,19 +88,41 @@ impl Rule {
             rule.insert("protocol".into(), serde_json::to_value(protocol).unwrap_or_default());
         }
         for (key, text) in [
-            ("description", &self.description),
-            ("source", &self.source),
-            ("destination", &self.destination),
-            ("source_port", &self.source_port),
-            ("destination_port", &self.destination_port),
-            ("icmp_type", &self.icmp_type),
-            ("icmp_code", &self.icmp_code),
+            ("description", self.description.as_ref()),
+            ("source", self.source.as_ref()),
+            ("destination", self.destination.as_ref()),
+            ("source_port", self.source_port.as_ref().map(|text| &text.value)),
+            ("destination_port", self.destination_port.as_ref().map(|text| &text.value)),
+            ("icmp_type", self.icmp_type.as_ref().map(|text| &text.value)),
+            ("icmp_code", self.icmp_code.as_ref().map(|text| &text.value)),
         ] {
             if let Some(text) = text {
                 rule.insert(key.into(), text.0.clone().into());
             }
         }
         Value::Object(rule)
+    }
+}
+
+impl Rule {
+    /// LXD's rule: ports are of TCP and UDP, types and codes of ICMP.
+    fn check(&self, out: &mut Vec<Diagnostic>) {
+        let is_icmp = matches!(self.protocol, Some(Protocol::Icmp4 | Protocol::Icmp6));
+        let has_ports = matches!(self.protocol, Some(Protocol::Tcp | Protocol::Udp));
+        for (key, text, is_right, protocols) in [
+            ("source_port", &self.source_port, has_ports, "tcp or udp"),
+            ("destination_port", &self.destination_port, has_ports, "tcp or udp"),
+            ("icmp_type", &self.icmp_type, is_icmp, "icmp4 or icmp6"),
+            ("icmp_code", &self.icmp_code, is_icmp, "icmp4 or icmp6"),
+        ] {
+            if let Some(text) = text.as_ref().filter(|_| !is_right) {
+                let message = format!("`{key}` needs the protocol {protocols}");
+                out.push(
+                    Diagnostic::error(text.span, message)
+                        .help(format!("add `protocol:` {protocols}, or take `{key}` away")),
+                );
+            }
+        }
     }
 }
 
@@ -121,10 +144,11 @@ impl Kind for NetworkAcl {
     }
 
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
-        let body: Body = tree::decode(body, super::COMMON_KEYS, cx.diagnostics)?;
+        let body: Body = tree::decode_part(body, super::COMMON_KEYS, cx.diagnostics).0?;
         let mut fields = cx.common_fields();
         for (name, rules) in [("ingress", &body.ingress), ("egress", &body.egress)] {
             if let Some(rules) = rules {
+                rules.value.iter().for_each(|rule| rule.check(cx.diagnostics));
                 let value = rules.value.iter().map(Rule::to_json).collect();
                 fields.insert(Path::field(name), Wanted { value, sensitive: rules.sensitive, span: rules.span });
             }

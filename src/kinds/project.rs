@@ -56,7 +56,7 @@ impl Kind for Project {
     }
 
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
-        let body: Body = tree::decode(body, super::COMMON_KEYS, cx.diagnostics)?;
+        let body: Body = tree::decode_part(body, super::COMMON_KEYS, cx.diagnostics).0?;
         let mut fields = cx.common_fields();
         cx.config(&mut fields, "config", &Entity::Project, &body.config);
         Some(Declared::plain(fields, Arc::new(())))

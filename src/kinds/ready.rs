@@ -39,11 +39,17 @@ fn check(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Check> {
             out.push(Diagnostic::error(node.span, "a check of `ready` is no list").help(HELP));
             None
         }
+        Value::Map(_) if node.partial => None,
         Value::Map(entries) => {
             let timeout = node.get("timeout").and_then(|value| timeout(value, out));
             let named: Vec<_> = entries.iter().filter(|(key, _)| key.text != "timeout").collect();
             let [(key, value)] = named[..] else {
-                out.push(Diagnostic::error(node.span, "each check of `ready` has exactly one kind").help(HELP));
+                let names: Vec<String> = named.iter().map(|(key, _)| format!("`{}`", key.text)).collect();
+                let message = match &names[..] {
+                    [] => "this check of `ready` checks nothing".to_owned(),
+                    names => format!("a check of `ready` has one kind, and this has {}", names.join(" and ")),
+                };
+                out.push(Diagnostic::error(node.span, message).help(HELP));
                 return None;
             };
             let condition = match key.text.as_str() {
@@ -81,12 +87,12 @@ fn is_yes(node: &Rc<Node>) -> bool {
 }
 
 fn port(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<u16> {
-    let port: u16 = tree::decode(node, &[], out)?;
-    if port == 0 {
-        out.push(Diagnostic::error(node.span, "0 is no port").help("ports are 1 to 65535"));
-        return None;
+    let port: i64 = tree::decode(node, &[], out)?;
+    let known = u16::try_from(port).ok().filter(|port| *port != 0);
+    if known.is_none() {
+        out.push(Diagnostic::error(node.span, format!("{port} is no port")).help("ports are 1 to 65535"));
     }
-    Some(port)
+    known
 }
 
 fn url(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<String> {
@@ -99,11 +105,14 @@ fn url(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<String> {
         Some(url) => url.to_owned(),
         None => tree::decode::<Http>(node, &[], out)?.url,
     };
-    if url.starts_with("http://") || url.starts_with("https://") {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    if rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']) && !rest.contains(char::is_whitespace))
+    {
         return Some(url);
     }
+    let place = node.get("url").map_or(node.span, |url| url.span);
     out.push(
-        Diagnostic::error(node.span, "not an http URL")
+        Diagnostic::error(place, format!("`{url}` is no http URL"))
             .help("for example http://127.0.0.1:8000/healthz; it is asked inside the guest"),
     );
     None

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::declare::{check_path_part, wanted};
 use super::options::{self, Entity};
 use super::{Creation, Declared, Decode, Effect, Kind, Members, Object, Place, Raw};
+use crate::diagnostic::Diagnostic;
 use crate::lxd::Call;
 use crate::model::Path;
 use crate::tree::{self, Mapping, Node, Settings, Spanned, Text};
@@ -32,7 +33,7 @@ pub struct StoragePool;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    driver: Spanned<Text>,
+    driver: Option<Spanned<Text>>,
     #[serde(default)]
     config: Settings,
     #[serde(default)]
@@ -77,10 +78,24 @@ impl Kind for StoragePool {
     }
 
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
-        let body: Body = tree::decode(body, super::COMMON_KEYS, cx.diagnostics)?;
+        let (body, is_whole) = tree::decode_part(body, super::COMMON_KEYS, cx.diagnostics);
+        let body: Body = body?;
         let mut fields = cx.common_fields();
-        fields.insert(Path::field("driver"), wanted(&body.driver));
-        let entity = Entity::StoragePool(Some(&body.driver.value.0));
+        match &body.driver {
+            Some(driver) => {
+                cx.known("storage driver", options::storage_drivers(), driver);
+                fields.insert(Path::field("driver"), wanted(driver));
+            }
+            // Of a pool that is there already nothing need be said.
+            None if cx.common.external || !is_whole => {}
+            None => {
+                cx.diagnostics.push(
+                    Diagnostic::error(cx.common.span, "`driver` is missing")
+                        .help("add `driver:`, for example dir, zfs, btrfs, lvm or ceph"),
+                );
+            }
+        }
+        let entity = Entity::StoragePool(body.driver.as_ref().map(|driver| driver.value.0.as_str()));
         cx.config(&mut fields, "config", &entity, &body.config);
         let members = Members::decode(&body.members, &entity, cx);
         Some(Declared::plain(fields, Arc::new(members)))

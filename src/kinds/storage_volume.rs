@@ -70,7 +70,7 @@ impl Kind for StorageVolume {
     }
 
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
-        let body: Body = tree::decode(body, super::COMMON_KEYS, cx.diagnostics)?;
+        let body: Body = tree::decode_part(body, super::COMMON_KEYS, cx.diagnostics).0?;
         let mut fields = cx.common_fields();
         let pool = cx.named("storage_pools", &body.pool);
         if let Some(content) = &body.content_type {

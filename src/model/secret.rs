@@ -23,6 +23,14 @@ impl Masker {
         }
     }
 
+    /// Remembers a text that was made of a secret; its lines alone may be of the user's own words.
+    pub fn add_whole(&mut self, text: &str) {
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.chars().count() >= 4 {
+            self.secrets.insert(text.to_owned());
+        }
+    }
+
     /// The text with every secret replaced; longer secrets first, so that no tail is left.
     pub fn mask(&self, text: &str) -> String {
         let mut secrets: Vec<&String> = self.secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();

@@ -142,6 +142,18 @@ mod tests {
         }
 
         #[test]
+        fn a_duration_for_people_is_read_back(seconds in 10_u64..1_000_000) {
+            let duration = Duration::from_secs(seconds);
+            prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn a_duration_is_the_sum_of_its_parts(hours in 0_u64..100, minutes in 0_u64..100, millis in 0_u64..10_000) {
+            let text = format!("{hours}h{minutes}m{millis}ms");
+            prop_assert_eq!(parse_duration(&text), Ok(Duration::from_millis((hours * 60 + minutes) * 60_000 + millis)));
+        }
+
+        #[test]
         fn no_text_makes_them_panic(text in ".{0,12}") {
             let _ = (parse_size(&text), parse_duration(&text));
         }

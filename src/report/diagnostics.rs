@@ -23,7 +23,8 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let title = level.primary_title(diagnostic.message.as_str());
+    let (message, help) = (shown(&diagnostic.message), diagnostic.help.as_deref().map(shown));
+    let title = level.primary_title(message.as_str());
     let mut places: BTreeMap<FileId, Vec<(Span, Option<&str>)>> = BTreeMap::new();
     if let Some(span) = diagnostic.span {
         places.entry(span.file).or_default().push((span, None));
@@ -39,9 +40,11 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
     let mut group = Group::with_title(title);
     for file in files {
         let text = sources.text(file);
-        let mut snippet = Snippet::source(&**text).path(paths[&file].as_str()).fold(true);
+        let (area, line) = lines(&places[&file], text);
+        let mut snippet = Snippet::source(&text[area.clone()]).line_start(line).path(paths[&file].as_str()).fold(true);
         for (span, label) in &places[&file] {
             let range = within(*span, text);
+            let range = range.start - area.start..range.end - area.start;
             snippet = snippet.annotation(match label {
                 None => AnnotationKind::Primary.span(range),
                 Some(label) => AnnotationKind::Context.span(range).label(*label),
@@ -49,10 +52,26 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         }
         group = group.element(snippet);
     }
-    if let Some(help) = &diagnostic.help {
+    if let Some(help) = &help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
     renderer.render(&[group]).to_string()
+}
+
+/// What a file or a server says, without what would steer the terminal.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+/// The lines that hold all places, and the number of their first: a long file is not read once per error.
+fn lines(places: &[(Span, Option<&str>)], text: &str) -> (std::ops::Range<usize>, usize) {
+    let ranges = || places.iter().map(|(span, _)| within(*span, text));
+    let first = ranges().map(|range| range.start).min().unwrap_or(0);
+    let last = ranges().map(|range| range.end).max().unwrap_or(0);
+    let start = text[..first].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[last..].find('\n').map_or(text.len(), |newline| last + newline + 1);
+    let line = places.iter().map(|(span, _)| span.line).min().unwrap_or(1);
+    (start..end, usize::try_from(line).unwrap_or(1))
 }
 
 /// The bytes of a place that are there, on character borders, and in one line: long values are not quoted whole.

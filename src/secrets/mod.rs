@@ -1,7 +1,7 @@
 //! Where secret values come from.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// A secret's source, as `secrets:` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,12 @@ pub enum Source {
     /// A file.
     File(PathBuf),
     /// What a command prints.
-    Command(Vec<String>),
+    Command {
+        /// The program and its arguments.
+        words: Vec<String>,
+        /// Where it runs: the directory of the file that names it.
+        directory: PathBuf,
+    },
 }
 
 impl Source {
@@ -28,18 +33,22 @@ impl Source {
             Source::File(path) => {
                 std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
             }
-            Source::Command(words) => run(words)?,
+            Source::Command { words, directory } => run(words, directory)?,
         };
         let text = text.strip_suffix('\n').unwrap_or(&text);
         Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
     }
 }
 
-fn run(words: &[String]) -> Result<String, String> {
+fn run(words: &[String], directory: &Path) -> Result<String, String> {
     let Some((program, arguments)) = words.split_first() else {
         return Err("an empty command".into());
     };
-    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    // A path belongs to the file in which it stands; a bare word is looked for in PATH.
+    let path = directory.join(program).canonicalize().ok().filter(|_| program.contains('/'));
+    let mut command = path.map_or_else(|| Command::new(program), Command::new);
+    let command = command.args(arguments).current_dir(directory).stdin(Stdio::inherit());
+    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
     if !output.status.success() {
         // What a password manager writes to stderr is about the secret and not the secret.
         let complaint = String::from_utf8_lossy(&output.stderr);
@@ -53,7 +62,8 @@ mod tests {
     use super::*;
 
     fn command(words: &[&str]) -> Result<String, String> {
-        Source::Command(words.iter().map(|word| (*word).to_owned()).collect()).read()
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Source::Command { words, directory: ".".into() }.read()
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Chain {
 /// Reads a site file and what it extends.
 pub fn chain(path: &Path, files: &Files, out: &mut Vec<Diagnostic>) -> Option<Chain> {
     let root = files.read(path, None, out)?;
-    if !is_map(&root, out) {
+    if !is_map(&root, out) || !is_readable(&root, out) {
         return None;
     }
     check_keys(&root, true, out);
@@ -79,7 +79,7 @@ pub fn chain(path: &Path, files: &Files, out: &mut Vec<Diagnostic>) -> Option<Ch
             return None;
         }
         let root = files.read(&next, Some(node.span), out)?;
-        if !is_map(&root, out) {
+        if !is_map(&root, out) || !is_readable(&root, out) {
             return None;
         }
         if root.get("site").is_some() && root.get("platform").is_none() {
@@ -111,22 +111,27 @@ fn is_map(root: &Rc<Node>, out: &mut Vec<Diagnostic>) -> bool {
     false
 }
 
+/// False for a file of another format: what else is in it, this lxdeploy cannot judge.
+fn is_readable(root: &Node, out: &mut Vec<Diagnostic>) -> bool {
+    let Some(node) = root.get("format") else { return true };
+    let version = node.to_json();
+    let diagnostic = match version.as_i64() {
+        Some(FORMAT) => return true,
+        Some(version) if version > FORMAT => Diagnostic::error(
+            node.span,
+            format!("this file has format {version}, and lxdeploy {} reads format {FORMAT}", env!("CARGO_PKG_VERSION")),
+        )
+        .help(format!("install a newer lxdeploy, one that reads format {version}")),
+        Some(version) => Diagnostic::error(node.span, format!("there is no format {version}"))
+            .help("write `format: 1`, or take it away"),
+        None => Diagnostic::error(node.span, format!("`format` is a whole number, and this is {}", node.describe()))
+            .help("write `format: 1`, or take it away"),
+    };
+    out.push(diagnostic);
+    false
+}
+
 fn check_keys(root: &Rc<Node>, is_site: bool, out: &mut Vec<Diagnostic>) {
-    let version = root.get("format").map(|node| (node, node.to_json()));
-    match version {
-        None => {}
-        Some((_, json)) if json.as_i64() == Some(FORMAT) => {}
-        Some((node, json)) if json.as_i64().is_some_and(|version| version > FORMAT) => out.push(
-            Diagnostic::error(
-                node.span,
-                format!("this file has format {json}, and this lxdeploy reads format {FORMAT}"),
-            )
-            .help("a newer lxdeploy is needed"),
-        ),
-        Some((node, _)) => out.push(
-            Diagnostic::error(node.span, "`format` is a whole number").help("write `format: 1`, or take it away"),
-        ),
-    }
     let own: Vec<&str> = if is_site { OF_SITES.to_vec() } else { OF_PLATFORMS.to_vec() };
     let sections: Vec<&str> = kinds::all().iter().map(|kind| kind.section()).collect();
     for (key, _) in root.entries() {
@@ -146,6 +151,11 @@ fn check_keys(root: &Rc<Node>, is_site: bool, out: &mut Vec<Diagnostic>) {
             out.push(
                 Diagnostic::error(key.span, format!("a platform has no `{name}`"))
                     .help("it belongs into the site file"),
+            );
+        } else if OF_PLATFORMS.contains(&name) {
+            out.push(
+                Diagnostic::error(key.span, format!("a site has no `{name}`"))
+                    .help("it belongs into the platform file"),
             );
         } else {
             let known = COMMON.iter().chain(&own).chain(&sections).copied();
@@ -201,9 +211,21 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
     if let Some(name) = &name {
         check_name(name, out);
     }
+    let remote = text(site, "remote", out);
+    if let Some(remote) =
+        remote.as_ref().filter(|remote| remote.value.is_empty() || remote.value.contains(char::is_whitespace))
+    {
+        out.push(
+            Diagnostic::error(remote.span, format!("`{}` is no remote", remote.value))
+                .help("write a remote's name, https://host:8443, unix:/path or local"),
+        );
+    }
     let project = std::iter::once(site)
         .chain(chain.platforms().iter().map(|document| &document.root))
         .find_map(|root| text(root, "project", out));
+    if let Some(project) = &project {
+        check_project(project, out);
+    }
     let fingerprint = text(site, "server_fingerprint", out).map(|mut fingerprint| {
         fingerprint.value = fingerprint.value.replace(':', "").to_ascii_lowercase();
         if fingerprint.value.len() != 64 || !fingerprint.value.chars().all(|c| c.is_ascii_hexdigit()) {
@@ -222,12 +244,20 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
     });
     Site {
         name: name.map(|name| name.value).unwrap_or_default(),
-        remote: text(site, "remote", out),
+        remote,
         server_fingerprint: fingerprint,
         names_project: options.project.is_some() || project.is_some(),
         project: options.project.clone().or(project.map(|project| project.value)).unwrap_or_else(|| "default".into()),
         platform,
         ..Site::default()
+    }
+}
+
+/// Refuses a project's name that LXD would refuse.
+pub fn check_project(project: &Spanned<String>, out: &mut Vec<Diagnostic>) {
+    if let Some(Err(rule)) = kinds::by_section("projects").map(|kind| kind.check_name(&project.value)) {
+        let message = format!("LXD would refuse the project `{}`: {rule}", project.value);
+        out.push(Diagnostic::error(project.span, message).help("write another name"));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::document::{is_reserved, reserved};
+use super::document::{check_project, is_reserved, reserved};
 use super::scope::{Locals, Scope};
 use crate::diagnostic::Diagnostic;
 use crate::kinds::{self, COMMON_KEYS, Common, Kind};
@@ -73,6 +73,8 @@ impl Expansion<'_> {
             return;
         }
         if node.get("enabled").is_some_and(|enabled| !self.is_enabled(enabled)) {
+            // Like a count of 0: what depends on it depends on nothing.
+            self.pending.groups.insert(Address::new(self.kind.section(), &self.key.text), vec![]);
             return;
         }
         let is_instance = self.kind.section() == "instances";
@@ -85,14 +87,12 @@ impl Expansion<'_> {
                 return;
             }
         }
-        let mut has_reserved = false;
-        for (key, _) in node.entries().iter().filter(|(key, _)| is_instance && is_reserved(&key.text)) {
+        let mut node = node.clone();
+        for (key, _) in node.clone().entries().iter().filter(|(key, _)| is_reserved(&key.text)) {
             self.out.push(reserved(&key.text, key.span));
-            has_reserved = true;
+            node = node.without(&[&key.text]);
         }
-        if has_reserved {
-            return;
-        }
+        let node = &node;
         let base = match node.get("name") {
             None => self.key.text.clone(),
             Some(name) => match self.scope.render(name, None, self.out) {
@@ -107,6 +107,7 @@ impl Expansion<'_> {
                 None => return,
             },
         };
+        let place = node.get("name").map_or(self.key.span, |name| name.span);
         let body = node.without(&["enabled", "count", "for_each", "name"]);
         match (node.get("count"), node.get("for_each")) {
             (Some(count), Some(_)) => {
@@ -114,11 +115,11 @@ impl Expansion<'_> {
                     Diagnostic::error(count.span, "`count` and `for_each` exclude each other").help("take one of them"),
                 );
             }
-            (Some(count), None) => self.counted(count, &base, &body),
-            (None, Some(each)) => self.for_each(each, &base, &body),
+            (Some(count), None) => self.counted(count, (&base, place), &body),
+            (None, Some(each)) => self.for_each(each, (&base, place), &body),
             (None, None) => {
                 let address = Address::new(self.kind.section(), &self.key.text);
-                self.one(address, base, &body, Locals::new());
+                self.one(address, (base, place), &body, Locals::new());
             }
         }
     }
@@ -136,7 +137,7 @@ impl Expansion<'_> {
         })
     }
 
-    fn counted(&mut self, node: &Rc<Node>, base: &str, body: &Rc<Node>) {
+    fn counted(&mut self, node: &Rc<Node>, (base, place): (&str, Span), body: &Rc<Node>) {
         let Some(rendered) = self.scope.render(node, None, self.out) else {
             return;
         };
@@ -152,12 +153,15 @@ impl Expansion<'_> {
             let locals = Locals::from([("index".to_owned(), variable(index.into()))]);
             group.push(address.clone());
             let body = with_renamed_from(body, &index.to_string());
-            self.one(address, format!("{base}-{index}"), &body, locals);
+            if !self.one(address, (format!("{base}-{index}"), place), &body, locals) {
+                // The others would only say the same.
+                break;
+            }
         }
         self.pending.groups.insert(Address::new(self.kind.section(), &self.key.text), group);
     }
 
-    fn for_each(&mut self, node: &Rc<Node>, base: &str, body: &Rc<Node>) {
+    fn for_each(&mut self, node: &Rc<Node>, (base, place): (&str, Span), body: &Rc<Node>) {
         let Some(rendered) = self.scope.render(node, None, self.out) else {
             return;
         };
@@ -175,28 +179,36 @@ impl Expansion<'_> {
             let address = Address::new(self.kind.section(), format!("{}-{}", self.key.text, key.value));
             group.push(address.clone());
             let body = with_renamed_from(body, &key.value);
-            self.one(address, format!("{base}-{}", key.value), &body, locals);
+            if !self.one(
+                address,
+                (format!("{base}-{}", key.value), if key.value.is_empty() { place } else { key.span }),
+                &body,
+                locals,
+            ) {
+                break;
+            }
         }
         self.pending.groups.insert(Address::new(self.kind.section(), &self.key.text), group);
     }
 
-    fn one(&mut self, address: Address, name: String, body: &Rc<Node>, mut locals: Locals) {
+    /// False where an error was found.
+    fn one(&mut self, address: Address, (name, place): (String, Span), body: &Rc<Node>, mut locals: Locals) -> bool {
         locals.insert("name".to_owned(), Variable { value: name.clone().into(), sensitive: false });
         if let Err(rule) = self.kind.check_name(&name) {
-            self.out.push(
-                Diagnostic::error(self.key.span, format!("LXD would refuse the name `{name}`: {rule}"))
-                    .help("give it a `name:` that LXD takes, or another key"),
-            );
-            return;
+            let message = format!("LXD would refuse the name `{name}`: {rule}");
+            self.out.push(Diagnostic::error(place, message).help("give it a `name:` that LXD takes, or another key"));
+            return false;
         }
+        let before = self.out.len();
         let Some(rendered) = self.scope.render(body, Some(&locals), self.out) else {
-            return;
+            return false;
         };
         let common: &[&str] = &["project", "description", "external", "protect", "depends_on"];
         let shared = picked(&rendered, common);
-        let Some(shared) = tree::decode::<Shared>(&shared, COMMON_KEYS, self.out) else {
-            return;
-        };
+        let shared: Shared = tree::decode_part(&shared, COMMON_KEYS, self.out).0.unwrap_or_default();
+        if let Some(project) = &shared.project {
+            check_project(project, self.out);
+        }
         let common_keys = Common {
             address,
             name,
@@ -212,11 +224,12 @@ impl Expansion<'_> {
             body: rendered.without(common),
             depends_on: shared.depends_on,
         });
+        self.out.len() == before
     }
 }
 
 /// The keys that every object may have, as they are written.
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shared {
     project: Option<Spanned<String>>,
@@ -231,7 +244,7 @@ struct Shared {
 
 fn picked(node: &Rc<Node>, keys: &[&str]) -> Rc<Node> {
     let entries = node.entries().iter().filter(|(key, _)| keys.contains(&key.text.as_str())).cloned().collect();
-    Rc::new(Node { span: node.span, value: Value::Map(entries), sensitive: false })
+    node.with(Value::Map(entries))
 }
 
 /// `renamed_from: app` of a group maps app-1 to its first, and so on.
@@ -248,5 +261,5 @@ fn with_renamed_from(body: &Rc<Node>, suffix: &str) -> Rc<Node> {
         };
         (key.clone(), value)
     });
-    Rc::new(Node { value: Value::Map(entries.collect()), span: body.span, sensitive: body.sensitive })
+    body.with(Value::Map(entries.collect()))
 }

@@ -31,10 +31,11 @@ impl Files {
             }
         };
         match tree::text_of(bytes) {
-            Ok(text) => self.parse(path, text, out),
-            Err((line, column)) => {
-                let file = self.sources.borrow_mut().add(path, "");
-                let span = Span { file, line, column, start: 0, end: 0 };
+            // An empty file is an empty map.
+            Ok(text) => self.parse(path, text, out).map(|root| if root.is_null() { root.emptied() } else { root }),
+            Err(error) => {
+                let file = self.sources.borrow_mut().add(path, error.lossy);
+                let span = Span { file, line: error.line, column: error.column, start: error.at, end: error.at + 1 };
                 out.push(
                     Diagnostic::error(span, "this byte is no UTF-8")
                         .help("save the file as UTF-8 (`iconv -f latin1 -t utf-8` turns an old one into it)"),
@@ -53,7 +54,7 @@ impl Files {
 
     /// A text file that a template asks for.
     pub fn text(&self, path: &Path) -> Result<String, String> {
-        fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+        fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
     }
 
     /// The directory to which relative paths in a file belong.

@@ -41,12 +41,15 @@ pub fn sorted(objects: &[Object], edges: &[(usize, usize)]) -> Vec<usize> {
     order.into_iter().rev().map(NodeIndex::index).collect()
 }
 
+/// Where the file says (dependent, needed) under `depends_on`.
+pub type Places = HashMap<(Address, Address), Span>;
+
 /// An error for every circle, with its whole path.
-pub fn cycles(objects: &[Object]) -> Vec<Diagnostic> {
+pub fn cycles(objects: &[Object], places: &Places) -> Vec<Diagnostic> {
     let edges = edges(objects);
     let graph = graph(objects, &edges);
     let mut found: Vec<Diagnostic> =
-        tarjan_scc(&graph).into_iter().filter_map(|group| circle(objects, &graph, &group)).collect();
+        tarjan_scc(&graph).into_iter().filter_map(|group| circle(objects, &graph, &group, places)).collect();
     found.sort_by_key(|diagnostic| diagnostic.span);
     found
 }
@@ -63,7 +66,7 @@ fn graph(objects: &[Object], edges: &[(usize, usize)]) -> DiGraph<(), ()> {
 }
 
 /// The shortest way from the first of a group back to itself.
-fn circle(objects: &[Object], graph: &DiGraph<(), ()>, group: &[NodeIndex]) -> Option<Diagnostic> {
+fn circle(objects: &[Object], graph: &DiGraph<(), ()>, group: &[NodeIndex], places: &Places) -> Option<Diagnostic> {
     let start = *group.iter().min()?;
     let back = graph.neighbors(start).filter_map(|next| {
         if next == start {
@@ -73,7 +76,7 @@ fn circle(objects: &[Object], graph: &DiGraph<(), ()>, group: &[NodeIndex]) -> O
     });
     let path: Vec<NodeIndex> = std::iter::once(start).chain(back.min_by_key(Vec::len)?).collect();
     let names: Vec<String> = path.iter().map(|node| objects[node.index()].address.to_string()).collect();
-    let place = |node: NodeIndex, to: NodeIndex| place_of(&objects[node.index()], &objects[to.index()]);
+    let place = |node: NodeIndex, to: NodeIndex| place_of(&objects[node.index()], &objects[to.index()], places);
     let message = format!("these need each other: {}", names.join(" → "));
     let mut diagnostic = Diagnostic::error(place(path[0], path[1]), message)
         .help("take one of the references away, or put what both need into a third");
@@ -83,7 +86,8 @@ fn circle(objects: &[Object], graph: &DiGraph<(), ()>, group: &[NodeIndex]) -> O
     Some(diagnostic)
 }
 
-fn place_of(object: &Object, needed: &Object) -> Span {
+fn place_of(object: &Object, needed: &Object, places: &Places) -> Span {
     let named = object.references.iter().find(|reference| reference.address.as_ref() == Some(&needed.address));
-    named.map_or(object.span, |reference| reference.span)
+    let said = || places.get(&(object.address.clone(), needed.address.clone())).copied();
+    named.map(|reference| reference.span).or_else(said).unwrap_or(object.span)
 }

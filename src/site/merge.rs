@@ -1,6 +1,6 @@
 //! A platform under a site: maps by key; scalars and lists replace; `null` takes out what was inherited.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::document::Chain;
@@ -9,8 +9,14 @@ use crate::kinds;
 use crate::model::Span;
 use crate::tree::{Node, Value};
 
+/// The merged sections by name.
+pub type Sections = BTreeMap<&'static str, Rc<Node>>;
+
+/// Paths of what a site sets otherwise, and where.
+pub type Deviations = Vec<(String, Span)>;
+
 /// The merged sections by name, and what the site sets otherwise than its platforms.
-pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (BTreeMap<&'static str, Rc<Node>>, Vec<(String, Span)>) {
+pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (Sections, Deviations) {
     let mut sections = BTreeMap::new();
     let mut deviations = vec![];
     for kind in kinds::all() {
@@ -30,7 +36,7 @@ pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (BTreeMap<&'static 
             if depth == 0
                 && let Some(base) = &merged
             {
-                deviate(kind.section(), base, node, &mut deviations);
+                deviate(kind.section(), base, node, 0, &mut deviations);
             }
             merged = Some(match merged {
                 Some(base) if !node.is_null() => merge(&base, node),
@@ -50,40 +56,61 @@ pub fn merge(base: &Rc<Node>, over: &Rc<Node>) -> Rc<Node> {
     let (Value::Map(old), Value::Map(new)) = (&base.value, &over.value) else {
         return over.clone();
     };
+    // Sections may have thousands of keys.
+    let laid: HashMap<&str, &Rc<Node>> = new.iter().map(|(key, value)| (key.text.as_str(), value)).collect();
+    let known: HashSet<&str> = old.iter().map(|(key, _)| key.text.as_str()).collect();
     let mut entries = vec![];
     for (key, value) in old {
-        match over.get(&key.text) {
+        match laid.get(key.text.as_str()) {
             None => entries.push((key.clone(), value.clone())),
             Some(node) if node.is_null() => {}
             Some(node) => entries.push((key.clone(), merge(value, node))),
         }
     }
-    for (key, value) in new {
-        if base.get(&key.text).is_none() {
-            entries.push((key.clone(), value.clone()));
-        }
-    }
-    Rc::new(Node { span: over.span, value: Value::Map(entries), sensitive: base.sensitive || over.sensitive })
+    entries.extend(new.iter().filter(|(key, _)| !known.contains(key.text.as_str())).cloned());
+    Rc::new(Node {
+        span: over.span,
+        value: Value::Map(entries),
+        sensitive: base.sensitive || over.sensitive,
+        partial: base.partial || over.partial,
+    })
 }
 
-/// A `null` that found nothing to take out is gone too; an object without a body stays.
+/// A `null` that found nothing to take out is gone too; an object without a body stays, and so do the empty
+/// values of a `for_each` and of a check of `ready`, which are words of their own.
 fn inherited_nothing(node: &Rc<Node>, depth: usize) -> Rc<Node> {
     let Value::Map(entries) = &node.value else {
         return node.clone();
     };
+    if depth > 0 && !has_nulls(node) {
+        return node.clone();
+    }
     let entries = entries.iter().filter(|(_, value)| depth == 0 || !value.is_null());
-    let entries = entries.map(|(key, value)| (key.clone(), inherited_nothing(value, depth + 1))).collect();
-    Rc::new(Node { value: Value::Map(entries), span: node.span, sensitive: node.sensitive })
+    let entries = entries.map(|(key, value)| {
+        let is_free = depth == 1 && ["for_each", "ready"].contains(&key.text.as_str());
+        (key.clone(), if is_free { value.clone() } else { inherited_nothing(value, depth + 1) })
+    });
+    node.with(Value::Map(entries.collect()))
 }
 
-fn deviate(path: &str, base: &Rc<Node>, over: &Rc<Node>, out: &mut Vec<(String, Span)>) {
+fn has_nulls(node: &Node) -> bool {
+    node.is_null() || node.entries().iter().any(|(_, value)| has_nulls(value))
+}
+
+/// What `over` says otherwise than `base` of the objects of `base`; objects of its own are no deviation.
+fn deviate(path: &str, base: &Rc<Node>, over: &Rc<Node>, depth: usize, out: &mut Vec<(String, Span)>) {
+    let known: HashMap<&str, &Rc<Node>> =
+        base.entries().iter().map(|(key, value)| (key.text.as_str(), value)).collect();
     for (key, value) in over.entries() {
-        let Some(old) = base.get(&key.text) else { continue };
+        let old = known.get(key.text.as_str());
         let path = format!("{path}.{}", key.text);
-        if matches!((&old.value, &value.value), (Value::Map(_), Value::Map(_))) {
-            deviate(&path, old, value, out);
-        } else if old.to_json() != value.to_json() {
-            out.push((path, key.span));
+        match old {
+            Some(old) if matches!((&old.value, &value.value), (Value::Map(_), Value::Map(_))) => {
+                deviate(&path, old, value, depth + 1, out);
+            }
+            Some(old) if old.to_json() != value.to_json() => out.push((path, key.span)),
+            None if depth > 0 && !value.is_null() => out.push((path, key.span)),
+            _ => {}
         }
     }
 }

@@ -96,6 +96,7 @@ pub fn load(path: &Path, options: &Options) -> Loaded {
         Some(chain) => assemble(&chain, options, &files, &mut diagnostics),
         None => (None, Masker::default()),
     };
+    checks::once(&mut diagnostics);
     let has_errors = diagnostics.iter().any(Diagnostic::is_error);
     Loaded { site: site.filter(|_| !has_errors), sources: files.take_sources(), diagnostics, masker }
 }
@@ -112,8 +113,9 @@ fn assemble(
     site.deviations = deviations;
     let pending = expand::expand(&sections, &site.project, &scope, diagnostics);
     site.groups.clone_from(&pending.groups);
-    site.objects = names::decode(pending, files, diagnostics);
-    checks::check(&site, diagnostics);
+    let places;
+    (site.objects, places) = names::decode(pending, files, diagnostics);
+    checks::check(&site, &places, diagnostics);
     let (found, masker) = scope.take();
     diagnostics.extend(found);
     (Some(site), masker)

@@ -8,6 +8,7 @@ use minijinja::Environment;
 
 use super::SecretMode;
 use super::files::Files;
+use super::inputs::Input;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::kinds;
 use crate::model::{FileId, Masker, Span};
@@ -17,12 +18,20 @@ use crate::tree::{Node, Value};
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(template::environment);
 
+/// So deep may variables refer to variables.
+const MOST_NESTED: usize = 40;
+
 /// What templates can see: variables, rendered when they are first asked for, files and secrets.
 pub struct Scope {
     engine: Engine<'static>,
     files: Rc<Files>,
     variables: RefCell<HashMap<String, Slot>>,
-    secrets: HashMap<String, (Source, Span)>,
+    /// The platform's inputs by name; `None` where the declaration is wrong.
+    inputs: RefCell<BTreeMap<String, Option<Rc<Input>>>>,
+    /// A file of variables could not be read: what is not defined may be in it.
+    is_incomplete: Cell<bool>,
+    /// `None` where the declaration is wrong.
+    secrets: HashMap<String, (Option<Source>, Span)>,
     read: RefCell<HashMap<String, Result<String, Failure>>>,
     mode: SecretMode,
     masker: RefCell<Masker>,
@@ -35,7 +44,7 @@ pub struct Scope {
 }
 
 enum Slot {
-    Written { node: Rc<Node>, sensitive: bool },
+    Written(Rc<Node>),
     Rendered(Variable),
     Failed,
 }
@@ -51,11 +60,13 @@ struct View {
 
 impl Scope {
     /// A scope over variables as they were written.
-    pub fn new(files: Rc<Files>, secrets: HashMap<String, (Source, Span)>, mode: SecretMode) -> Self {
+    pub fn new(files: Rc<Files>, secrets: HashMap<String, (Option<Source>, Span)>, mode: SecretMode) -> Self {
         Scope {
             engine: Engine::new(&ENVIRONMENT),
             files,
             variables: RefCell::default(),
+            inputs: RefCell::default(),
+            is_incomplete: Cell::default(),
             secrets,
             read: RefCell::default(),
             mode,
@@ -66,9 +77,13 @@ impl Scope {
         }
     }
 
-    /// Sets a variable; a later one of the same name is stronger.
-    pub fn set(&self, name: &str, node: Rc<Node>, sensitive: bool) {
-        self.variables.borrow_mut().insert(name.to_owned(), Slot::Written { node, sensitive });
+    /// Sets a variable; a later one of the same name is stronger. Of an input whose declaration is wrong, no
+    /// value is right or wrong.
+    pub fn set(&self, name: &str, node: Rc<Node>) {
+        let is_unknown = matches!(self.inputs.borrow().get(name), Some(None));
+        self.variables
+            .borrow_mut()
+            .insert(name.to_owned(), if is_unknown { Slot::Failed } else { Slot::Written(node) });
     }
 
     /// A variable whose error was told already.
@@ -76,12 +91,37 @@ impl Scope {
         self.variables.borrow_mut().insert(name.to_owned(), Slot::Failed);
     }
 
+    /// Not all variables could be read; the error was told already.
+    pub fn set_incomplete(&self) {
+        self.is_incomplete.set(true);
+    }
+
+    /// Makes an input of a variable: whoever gives it a value, the value must be of its type.
+    pub fn declare(&self, name: &str, input: Option<Rc<Input>>) {
+        self.variables.borrow_mut().remove(name);
+        if input.is_none() {
+            self.set_failed(name);
+        }
+        self.inputs.borrow_mut().insert(name.to_owned(), input);
+    }
+
+    /// The inputs that are declared well.
+    pub fn inputs(&self) -> Vec<Rc<Input>> {
+        self.inputs.borrow().values().flatten().cloned().collect()
+    }
+
+    /// Renders a variable now, so that its errors are found even if nobody uses it; false if there is none.
+    pub fn ask(self: &Rc<Self>, name: &str) -> bool {
+        View { scope: self.clone(), locals: Locals::new() }.variable(name).is_some()
+    }
+
     /// Errors found while rendering variables, and the texts of the secrets that were read.
     pub fn take(&self) -> (Vec<Diagnostic>, Masker) {
         (self.found.take(), self.masker.take())
     }
 
-    /// Renders all templates in a node. What has none is shared with the original.
+    /// Renders all templates in a node. What has none is shared with the original; of a list or map, what cannot be
+    /// rendered is left out.
     pub fn render(
         self: &Rc<Self>,
         node: &Rc<Node>,
@@ -105,30 +145,48 @@ impl Scope {
                 let rendered = self.engine.render(&scalar.text, host);
                 self.file.set(before);
                 return match rendered {
-                    Ok(rendered) => Some(Node::from_json(&rendered.value, node.span, rendered.sensitive)),
+                    Ok(rendered) => {
+                        if rendered.sensitive && self.mode == SecretMode::Read {
+                            self.mask(&rendered.value);
+                        }
+                        Some(Node::from_json(&rendered.value, node.span, rendered.sensitive))
+                    }
+                    // What a filter makes of a secret is not known without the secret.
+                    Err(TemplateError::OfSecret(..)) if self.mode == SecretMode::Placeholder => {
+                        Some(Node::from_json(&"(secret)".into(), node.span, true))
+                    }
                     Err(error) => {
                         out.extend(self.diagnostic(&error, node.span, &scalar.text, &host.names()));
                         None
                     }
                 };
             }
-            // All parts are tried, so that all errors are found.
-            Value::Seq(items) => {
-                let items: Vec<Option<Rc<Node>>> = items.iter().map(|item| self.walk(item, host, out)).collect();
-                Value::Seq(items.into_iter().collect::<Option<_>>()?)
-            }
-            Value::Map(entries) => {
-                let entries: Vec<Option<_>> =
-                    entries.iter().map(|(key, value)| Some((key.clone(), self.walk(value, host, out)?))).collect();
-                Value::Map(entries.into_iter().collect::<Option<_>>()?)
-            }
+            // All parts are tried, so that all errors are found; what fails is left out.
+            Value::Seq(items) => Value::Seq(items.iter().filter_map(|item| self.walk(item, host, out)).collect()),
+            Value::Map(entries) => Value::Map(
+                entries.iter().filter_map(|(key, value)| Some((key.clone(), self.walk(value, host, out)?))).collect(),
+            ),
         };
-        Some(Rc::new(Node { span: node.span, value, sensitive: node.sensitive }))
+        let partial = node.partial || size(&value) < size(&node.value);
+        Some(Rc::new(Node { span: node.span, value, sensitive: node.sensitive, partial }))
+    }
+
+    /// What was made of a secret is masked as the secret is.
+    fn mask(&self, value: &serde_json::Value) {
+        use serde_json::Value as Json;
+        match value {
+            Json::String(text) => self.masker.borrow_mut().add_whole(text),
+            Json::Number(number) => self.masker.borrow_mut().add_whole(&number.to_string()),
+            Json::Array(items) => items.iter().for_each(|item| self.mask(item)),
+            Json::Object(map) => map.values().for_each(|item| self.mask(item)),
+            Json::Null | Json::Bool(_) => {}
+        }
     }
 
     fn diagnostic(&self, error: &TemplateError, span: Span, text: &str, names: &[String]) -> Option<Diagnostic> {
         match error {
             TemplateError::Reported => None,
+            TemplateError::Undefined(..) if self.is_incomplete.get() => None,
             TemplateError::Undefined(name, range) => {
                 let place = self.part(span, text, range.as_ref());
                 let diagnostic = Diagnostic::error(place, format!("`{name}` is not defined"));
@@ -136,6 +194,8 @@ impl Scope {
                     kinds::by_section(name).is_some() || ["hostvars", "groups", "live"].contains(&name.as_str());
                 Some(diagnostic.help(if is_live {
                     "nothing of the running system can be referred to here: use static addresses, the name NAME.lxd, or hostvars in a playbook".to_owned()
+                } else if ["index", "key", "value"].contains(&name.as_str()) {
+                    "`index` is known inside what has a `count` or a `for_each`, `key` and `value` inside a `for_each`".to_owned()
                 } else {
                     match nearest(name, names.iter().map(String::as_str)) {
                         Some(near) => format!("did you mean `{near}`?"),
@@ -144,53 +204,116 @@ impl Scope {
                     }
                 }))
             }
-            TemplateError::Other(reason, range) => {
+            TemplateError::Other(reason, range) | TemplateError::OfSecret(reason, range) => {
                 let place = self.part(span, text, range.as_ref());
-                Some(
-                    Diagnostic::error(place, format!("this template fails: {reason}"))
+                let asked = [
+                    ("there is no secret", "secrets are declared under `secrets`, in the site or its platform"),
+                    ("the environment variable", "set it where lxdeploy runs, or take it from elsewhere"),
+                    ("cannot read", "a relative path belongs to the file in which the template stands"),
+                    ("it takes more than", "loops in loops multiply: make it simpler"),
+                ];
+                Some(match asked.into_iter().find(|(start, _)| reason.starts_with(start)) {
+                    Some((_, help)) => Diagnostic::error(place, reason.as_str()).help(help),
+                    None => Diagnostic::error(place, format!("this template fails: {reason}"))
                         .help("templates are Jinja; {% raw %} keeps braces as they are"),
-                )
+                })
             }
         }
     }
 
-    /// The place of a part of a scalar, where the file has the scalar letter by letter.
+    /// The place of a part of a scalar, where the file has it letter by letter.
     fn part(&self, span: Span, text: &str, range: Option<&Range<usize>>) -> Span {
         let source = self.files.slice(span);
-        let (Some(range), Some(at)) = (range, source.find(text)) else {
+        let Some(range) = range.filter(|range| text.get((*range).clone()).is_some_and(|part| !part.is_empty())) else {
             return span;
         };
-        let Some(before) = text.get(..range.start).filter(|_| range.end <= text.len()) else {
+        let Some(at) = offset(&source, text, range) else {
             return span;
         };
-        let front = &source[..at];
-        if front.contains('\n') || before.contains('\n') {
-            return span;
+        let (start, length) = (at, range.len().min(source.len() - at));
+        let front = &source[..start];
+        let line = number(front.matches('\n').count());
+        let column = number(front.rsplit('\n').next().unwrap_or_default().chars().count());
+        Span {
+            line: span.line + line,
+            column: if line == 0 { span.column + column } else { column + 1 },
+            start: span.start + number(start),
+            end: span.start + number(start + length),
+            ..span
         }
-        let skipped = u32::try_from(front.chars().count() + before.chars().count()).unwrap_or(0);
-        let start = span.start + u32::try_from(at + range.start).unwrap_or(0);
-        Span { column: span.column + skipped, start, end: start + u32::try_from(range.len()).unwrap_or(0), ..span }
     }
 
     /// Renders a variable; it sees other variables, and no object's own names.
-    fn rendered(self: &Rc<Self>, name: &str, node: &Rc<Node>, sensitive: bool) -> Result<Variable, Failure> {
-        if self.path.borrow().iter().any(|open| open == name) {
-            let path: Vec<String> = self.path.borrow().iter().cloned().chain([name.to_owned()]).collect();
+    fn rendered(self: &Rc<Self>, name: &str, node: &Rc<Node>) -> Result<Variable, Failure> {
+        let open = self.path.borrow().iter().position(|open| open == name);
+        if let Some(from) = open {
+            let path: Vec<String> = self.path.borrow()[from..].iter().cloned().chain([name.to_owned()]).collect();
             self.found.borrow_mut().push(
                 Diagnostic::error(node.span, format!("the variable `{name}` refers to itself: {}", path.join(" → ")))
                     .help("give one of them a value of its own"),
             );
             return Err(Failure::Reported);
         }
+        if self.path.borrow().len() >= MOST_NESTED {
+            self.found.borrow_mut().push(
+                Diagnostic::error(node.span, format!("variables refer to variables more than {MOST_NESTED} deep here"))
+                    .help("give one of them a value of its own"),
+            );
+            return Err(Failure::Reported);
+        }
+        let input = self.inputs.borrow().get(name).cloned().flatten();
         self.path.borrow_mut().push(name.to_owned());
         let mut found = vec![];
         let host: Rc<dyn Host> = Rc::new(View { scope: self.clone(), locals: Locals::new() });
-        let rendered = self.walk(node, &host, &mut found);
+        let mut rendered = self.walk(node, &host, &mut found);
         self.path.borrow_mut().pop();
+        if let Some(input) = &input {
+            rendered = rendered.filter(|node| !node.any_partial()).and_then(|node| input.check(&node, &mut found));
+        }
         self.found.borrow_mut().append(&mut found);
-        let node = rendered.ok_or(Failure::Reported)?;
-        Ok(Variable { value: node.to_json(), sensitive: sensitive || node.any_sensitive() })
+        let node = rendered.filter(|node| !node.any_partial()).ok_or(Failure::Reported)?;
+        let sensitive = node.any_sensitive() || input.is_some_and(|input| input.secret);
+        let value = node.to_json();
+        if sensitive && self.mode == SecretMode::Read {
+            self.mask(&value);
+        }
+        Ok(Variable { value, sensitive })
     }
+}
+
+/// Where in the source of a scalar a part of its text stands.
+fn offset(source: &str, text: &str, range: &Range<usize>) -> Option<usize> {
+    if let Some(at) = source.find(text) {
+        return Some(at + range.start);
+    }
+    // A block scalar: its lines are indented in the source, the first one perhaps not.
+    let before = &text[..range.start];
+    let in_line = range.start - before.rfind('\n').map_or(0, |newline| newline + 1);
+    let count = before.matches('\n').count();
+    let line = text.lines().nth(count)?;
+    let mut at = 0;
+    let mut found = source.split_inclusive('\n').map(|written| {
+        at += written.len();
+        (at - written.len(), written.trim_end_matches(['\n', '\r']))
+    });
+    let indented = |(at, written): (usize, &str)| {
+        let indent = written.strip_suffix(line)?;
+        indent.trim().is_empty().then_some(at + indent.len() + in_line)
+    };
+    // With or without the line of the `|`.
+    found.by_ref().nth(count).and_then(indented).or_else(|| found.next().and_then(indented))
+}
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Seq(items) => items.len(),
+        Value::Map(entries) => entries.len(),
+        Value::Scalar(_) => 0,
+    }
+}
+
+fn number(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 fn has_marks(node: &Node) -> bool {
@@ -206,16 +329,13 @@ impl Host for View {
         if let Some(local) = self.locals.get(name) {
             return Some(Ok(local.clone()));
         }
-        let (node, sensitive) = match self.scope.variables.borrow().get(name)? {
+        let node = match self.scope.variables.borrow().get(name)? {
             Slot::Rendered(variable) => return Some(Ok(variable.clone())),
             Slot::Failed => return Some(Err(Failure::Reported)),
-            Slot::Written { node, sensitive } => (node.clone(), *sensitive),
+            Slot::Written(node) => node.clone(),
         };
-        let rendered = self.scope.rendered(name, &node, sensitive);
+        let rendered = self.scope.rendered(name, &node);
         let slot = rendered.as_ref().map_or(Slot::Failed, |variable| Slot::Rendered(variable.clone()));
-        if let Ok(Variable { value: serde_json::Value::String(text), sensitive: true }) = &rendered {
-            self.scope.masker.borrow_mut().add(text);
-        }
         self.scope.variables.borrow_mut().insert(name.to_owned(), slot);
         Some(rendered)
     }
@@ -236,9 +356,11 @@ impl Host for View {
         let scope = &self.scope;
         let Some((source, span)) = scope.secrets.get(name) else {
             let near = nearest(name, scope.secrets.keys().map(String::as_str));
-            let hint =
-                near.map_or_else(|| "name it under `secrets`".to_owned(), |near| format!("did you mean `{near}`?"));
-            return Err(Failure::Because(format!("there is no secret `{name}`; {hint}")));
+            let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            return Err(Failure::Because(format!("there is no secret `{name}`{hint}")));
+        };
+        let Some(source) = source else {
+            return Err(Failure::Reported);
         };
         if scope.mode == SecretMode::Placeholder {
             return Ok(format!("(secret {name})"));

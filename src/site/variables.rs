@@ -27,15 +27,22 @@ pub fn scope(chain: &Chain, options: &Options, files: &Rc<Files>, out: &mut Vec<
     for path in &options.vars_files {
         if let Some(root) = files.read(path, None, out) {
             set_all(&root, "a vars file", &scope, out);
+        } else {
+            scope.set_incomplete();
         }
     }
     for (name, text) in &options.vars {
-        if let Some(node) = files.parse(format!("--var {name}"), text.clone(), out) {
-            // An empty text parses as an empty map; `--var x=` means an empty text.
+        if !is_name(name) {
+            out.push(Diagnostic::plain(format!("--var {name}: `{name}` is no name for a variable")).help(NAMES));
+        } else if let Some(node) = files.parse(format!("--var {name}"), text.clone(), out) {
+            // `--var x=` means an empty text.
             let node = if text.trim().is_empty() { Node::from_json(&"".into(), node.span, false) } else { node };
-            scope.set(name, node, false);
+            scope.set(name, node);
+        } else {
+            scope.set_failed(name);
         }
     }
+    inputs::finish(chain, &scope, out);
     scope
 }
 
@@ -53,6 +60,8 @@ fn variables(document: &Document, scope: &Scope, files: &Files, out: &mut Vec<Di
         let full = files.directory(path.span.file).join(Path::new(&path.value));
         if let Some(root) = files.read(&full, Some(path.span), out) {
             set_all(&root, "a vars file", scope, out);
+        } else {
+            scope.set_incomplete();
         }
     }
 }
@@ -65,17 +74,20 @@ fn set_all(node: &Rc<Node>, what: &str, scope: &Scope, out: &mut Vec<Diagnostic>
         );
     }
     for (key, value) in node.entries() {
-        let is_name = key.text.chars().all(|c| c.is_alphanumeric() || c == '_')
-            && !key.text.starts_with(|c: char| c.is_ascii_digit());
-        if !is_name || key.text.is_empty() {
-            out.push(
-                Diagnostic::error(key.span, format!("`{}` is no name for a variable", key.text))
-                    .help("names are made of letters, digits and `_`, and do not start with a digit"),
-            );
-            continue;
+        if is_name(&key.text) {
+            scope.set(&key.text, value.clone());
+        } else {
+            out.push(Diagnostic::error(key.span, format!("`{}` is no name for a variable", key.text)).help(NAMES));
         }
-        scope.set(&key.text, value.clone(), false);
     }
+}
+
+const NAMES: &str = "names are made of letters, digits and `_`, and do not start with a digit";
+
+/// True for what a template can write as a name.
+pub fn is_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
 #[derive(Deserialize)]
@@ -86,7 +98,7 @@ struct SecretBody {
     command: Option<Spanned<Vec<Text>>>,
 }
 
-fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<String, (Source, Span)> {
+fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<String, (Option<Source>, Span)> {
     let mut secrets = HashMap::new();
     for document in chain.documents.iter().rev() {
         let Some(node) = document.root.get("secrets") else {
@@ -101,6 +113,14 @@ fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<S
         for (key, node) in node.entries() {
             if let Some((generate, _)) = node.entries().iter().find(|(key, _)| key.text == "generate") {
                 out.push(reserved("generate", generate.span));
+                secrets.insert(key.text.clone(), (None, key.span));
+                continue;
+            }
+            // A secret whose error was told stays known: what refers to it must not tell it again.
+            secrets.insert(key.text.clone(), (None, key.span));
+            if node.is_null() {
+                // `null` takes out what the platform has.
+                secrets.remove(&key.text);
                 continue;
             }
             let Some(body) = tree::decode::<SecretBody>(node, &[], out) else {
@@ -110,7 +130,8 @@ fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<S
                 (Some(name), None, None) => Source::Env(name.value),
                 (None, Some(path), None) => Source::File(files.directory(path.span.file).join(path.value)),
                 (None, None, Some(words)) if !words.value.is_empty() => {
-                    Source::Command(words.value.into_iter().map(|word| word.0).collect())
+                    let directory = files.directory(words.span.file);
+                    Source::Command { words: words.value.into_iter().map(|word| word.0).collect(), directory }
                 }
                 _ => {
                     out.push(
@@ -120,7 +141,7 @@ fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<S
                     continue;
                 }
             };
-            secrets.insert(key.text.clone(), (source, key.span));
+            secrets.insert(key.text.clone(), (Some(source), key.span));
         }
     }
     secrets

@@ -60,20 +60,27 @@ pub enum TemplateError {
     Undefined(String, Option<Range<usize>>),
     /// Anything else; where in the text.
     Other(String, Option<Range<usize>>),
+    /// The same after a secret was read.
+    OfSecret(String, Option<Range<usize>>),
 }
+
+/// So many instructions may one value's template take (a second or so): loops in loops end with an error.
+const FUEL: u64 = 1_000_000;
 
 /// Jinja as Ansible's users know it: a block's own line vanishes, undefined is an error.
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
     environment
         .set_syntax(SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build().unwrap_or_default());
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("file", |path: String| ask(|host| host.file(&path).map_err(Failure::Because)));
     environment.add_function("env", |name: String| ask(|host| host.env(&name).map_err(Failure::Because)));
     environment.add_function("secret", |name: String| {
+        let secret = ask(|host| host.secret(&name))?;
         TAINTED.set(true);
-        ask(|host| host.secret(&name))
+        Ok::<_, JinjaError>(secret)
     });
     environment
 }
@@ -154,6 +161,7 @@ impl<'e> Engine<'e> {
         match result {
             Ok(value) => Ok(Rendered { value, sensitive }),
             Err(_) if was_reported => Err(TemplateError::Reported),
+            Err(TemplateError::Other(reason, range)) if sensitive => Err(TemplateError::OfSecret(reason, range)),
             Err(error) => Err(error),
         }
     }
@@ -166,9 +174,9 @@ impl<'e> Engine<'e> {
             let context = Value::from_object(Scope);
             let undefined =
                 |at: Option<Range<usize>>| undefined(expression.undeclared_variables(false), host, at.map(shift), text);
-            let value = expression.eval(context).map_err(|error| match error.kind() {
-                ErrorKind::UndefinedError => undefined(error.range()),
-                _ => TemplateError::Other(reason(&error), error.range().map(shift)),
+            let value = expression.eval(context).map_err(|error| match error {
+                error if is_undefined(&error) => undefined(error.range()),
+                error => TemplateError::Other(reason(&error), error.range().map(shift)),
             })?;
             if value.is_undefined() {
                 return Err(undefined(None));
@@ -176,13 +184,13 @@ impl<'e> Engine<'e> {
             return serde_json::to_value(&value).map_err(|error| TemplateError::Other(error.to_string(), None));
         }
         let rendered = self.environment.render_named_str("value", text, Value::from_object(Scope));
-        rendered.map(serde_json::Value::String).map_err(|error| match error.kind() {
-            ErrorKind::UndefinedError => {
+        rendered.map(serde_json::Value::String).map_err(|error| match error {
+            error if is_undefined(&error) => {
                 let template = self.environment.template_from_str(text);
                 let names = template.map(|template| template.undeclared_variables(false)).unwrap_or_default();
                 undefined(names, host, error.range(), text)
             }
-            _ => TemplateError::Other(reason(&error), error.range()),
+            error => TemplateError::Other(reason(&error), error.range()),
         })
     }
 
@@ -207,8 +215,8 @@ fn whole_expression(text: &str) -> Option<(usize, &str)> {
     (!inner.contains("{{")).then_some((offset, inner))
 }
 
-/// Which of a template's names is the undefined one: the first that the host does not have; else what stands
-/// at the error (an attribute that is not there).
+/// Which of a template's names is the undefined one: the first at the error that the host does not have; else
+/// what stands at the error, if it is an attribute; else the first of all.
 fn undefined(
     names: std::collections::HashSet<String>,
     host: &Rc<dyn Host>,
@@ -216,27 +224,63 @@ fn undefined(
     text: &str,
 ) -> TemplateError {
     let known = host.names();
-    let mut unknown: Vec<String> = names
-        .into_iter()
-        .filter(|name| {
-            !known.contains(name) && !["file", "env", "secret", "range", "dict", "namespace"].contains(&name.as_str())
-        })
-        .collect();
-    unknown.sort_by_key(|name| text.find(name.as_str()));
-    match unknown.into_iter().next() {
-        Some(name) => {
-            let at = text.find(&name).map(|start| start..start + name.len());
-            TemplateError::Undefined(name, at.or(range))
-        }
-        None => {
-            let name = range.clone().and_then(|range| text.get(range)).unwrap_or("a part of it").trim().to_owned();
-            TemplateError::Undefined(name, range)
-        }
+    let range = range.filter(|range| text.get(range.clone()).is_some()).map(|range| from_its_start(text, range));
+    let unknown: Vec<String> =
+        names.into_iter().filter(|name| !known.contains(name) && !FUNCTIONS.contains(&name.as_str())).collect();
+    let first = |area: Range<usize>| {
+        let places = unknown.iter().filter_map(|name| Some((word(text, name, area.clone())?, name)));
+        places.min_by_key(|(at, _)| at.start).map(|(at, name)| TemplateError::Undefined(name.clone(), Some(at)))
+    };
+    let attribute = || {
+        let range = range.clone()?;
+        let part = text.get(range.clone())?.split('|').next()?.trim_end();
+        let range = range.start..range.start + part.len();
+        let is_chain = part.contains(['.', '[']) && part.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        is_chain.then(|| TemplateError::Undefined(part.to_owned(), Some(range)))
+    };
+    range.clone().and_then(first).or_else(attribute).or_else(|| first(0..text.len())).unwrap_or_else(|| {
+        let inner = whole_expression(text).map(|(offset, inner)| {
+            let start = offset + inner.len() - inner.trim_start().len();
+            let name = inner.split('|').next().unwrap_or_default().trim();
+            (name.to_owned(), Some(start..start + name.len()))
+        });
+        let (name, at) = inner.unwrap_or_else(|| ("a part of it".into(), range));
+        TemplateError::Undefined(name, at)
+    })
+}
+
+/// The whole of `map.x.y`, of which the error may have `.y` alone.
+fn from_its_start(text: &str, range: Range<usize>) -> Range<usize> {
+    let chain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']' | '\'');
+    if !text[range.clone()].starts_with(['.', '[']) {
+        return range;
     }
+    text[..range.start].trim_end_matches(chain).len()..range.end
+}
+
+const FUNCTIONS: &[&str] = &["file", "env", "secret", "range", "dict", "namespace", "debug"];
+
+/// Where a name stands as a whole word.
+fn word(text: &str, name: &str, area: Range<usize>) -> Option<Range<usize>> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let found = text.get(area.clone())?.match_indices(name).map(|(at, _)| area.start + at);
+    let mut whole = found.filter(|at| {
+        let (before, after) = (&text[..*at], &text[at + name.len()..]);
+        !before.ends_with(|c: char| is_part(c) || c == '.') && !after.starts_with(is_part)
+    });
+    whole.next().map(|at| at..at + name.len())
+}
+
+/// True for what an undefined name is behind: `x`, and also `x + 1`.
+fn is_undefined(error: &JinjaError) -> bool {
+    error.kind() == ErrorKind::UndefinedError || error.detail().is_some_and(|detail| detail.ends_with("is undefined)"))
 }
 
 /// minijinja's words without its own "(in value:1)".
 fn reason(error: &JinjaError) -> String {
+    if error.kind() == ErrorKind::OutOfFuel {
+        return format!("it takes more than {FUEL} steps to render this");
+    }
     match error.detail() {
         Some(detail) => detail.to_owned(),
         None => error.kind().to_string(),
@@ -318,8 +362,17 @@ mod tests {
     fn errors_say_what_and_where() {
         assert_eq!(run("{{ nmae }}"), Err(TemplateError::Undefined("nmae".into(), Some(3..7))));
         assert_eq!(run("a {{ nmae }}"), Err(TemplateError::Undefined("nmae".into(), Some(5..9))));
-        assert!(matches!(run("{{ map.x.y }}"), Err(TemplateError::Undefined(..))));
-        assert!(matches!(run("{{ map.x }}"), Err(TemplateError::Undefined(..))));
+        for (text, name, at) in [
+            ("{{ map.x.y }}", "map.x.y", 3..10),
+            ("{{ map.x }}", "map.x", 3..8),
+            ("{{ map.q|upper }}", "map.q", 3..8),
+            ("{{ a|default('x') }}{{ map.q }}", "map.q", 23..28),
+            ("{{ counter }}{{ count }}", "counter", 3..10),
+            ("{{ 10 + nope }}", "nope", 8..12),
+            ("{% for i in nope %}{% endfor %}", "nope", 12..16),
+        ] {
+            assert_eq!(run(text), Err(TemplateError::Undefined(name.into(), Some(at))), "{text}");
+        }
         assert!(matches!(run("{{ 1 +  }}"), Err(TemplateError::Other(..))));
         assert!(
             matches!(run("{{ file('gone') }}"), Err(TemplateError::Other(reason, _)) if reason.contains("gone: not there"))

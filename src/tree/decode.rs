@@ -3,16 +3,19 @@ use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 
-use serde::de::value::{StrDeserializer, U32Deserializer};
+use serde::de::value::U32Deserializer;
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
 use super::node::{Key, Node, Resolved, Value};
 use super::typed::{CAPTURED, NODE, SPANNED, TEXT};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::model::Span;
+
+mod words;
+
+use words::{KeyDe, Word};
 
 /// So many errors of one object are shown at most.
 const LIMIT: usize = 100;
@@ -27,27 +30,36 @@ pub fn decode<T: for<'d> Deserialize<'d>>(
     also_known: &[&str],
     out: &mut Vec<Diagnostic>,
 ) -> Option<T> {
+    let (value, is_whole) = decode_part(node, also_known, out);
+    value.filter(|_| is_whole)
+}
+
+/// The same, with the value of what is right where that is enough for one; and whether all was right.
+pub fn decode_part<T: for<'d> Deserialize<'d>>(
+    node: &Rc<Node>,
+    also_known: &[&str],
+    out: &mut Vec<Diagnostic>,
+) -> (Option<T>, bool) {
     let context = Context { dropped: RefCell::default(), also_known };
-    let mut found = 0;
+    let mut is_whole = true;
     for _ in 0..LIMIT {
         let error = match T::deserialize(De { node, context: &context }) {
-            Ok(value) if found == 0 => return Some(value),
-            Ok(_) => return None,
+            Ok(value) => return (Some(value), is_whole && !node.any_partial()),
             Err(error) => error,
         };
+        is_whole = false;
         let at = error.at.clone().unwrap_or_else(|| node.clone());
         // A required field that was left out makes a false "missing field" of what holds it.
         if !context.lacks_part(&at) {
-            found += 1;
             let help = error.help.unwrap_or_default();
             let diagnostic = Diagnostic::error(error.span.unwrap_or(at.span), error.message);
             out.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
         }
         if Rc::ptr_eq(&at, node) || !context.dropped.borrow_mut().insert(Rc::as_ptr(&at)) {
-            return None;
+            break;
         }
     }
-    None
+    (None, false)
 }
 
 struct Context<'c> {
@@ -61,6 +73,9 @@ impl Context<'_> {
     }
 
     fn lacks_part(&self, node: &Node) -> bool {
+        if node.partial {
+            return true;
+        }
         let parts = node.items().iter().chain(node.entries().iter().map(|(_, value)| value));
         parts.into_iter().any(|part| !self.has(part))
     }
@@ -144,6 +159,11 @@ impl De<'_> {
         let help = match (&self.node.value, what) {
             (Value::Scalar(scalar), "a whole number") if !scalar.plain && scalar.text.parse::<i64>().is_ok() => {
                 Some("take the quotes away".to_owned())
+            }
+            (Value::Scalar(scalar), "a list")
+                if !scalar.text.is_empty() && scalar.text.len() <= 40 && !self.node.sensitive =>
+            {
+                Some(format!("write [{}], or one line with `- ` for each", scalar.text.escape_debug()))
             }
             (Value::Scalar(_), "a list") => Some("write [ … ], or one line with `- ` for each".to_owned()),
             _ => Some(format!("write {what} here")),
@@ -372,156 +392,5 @@ impl<'de, D: Deserializer<'de, Error = DecodeError>> SeqAccess<'de> for Placed<D
     }
 }
 
-struct KeyDe<'a> {
-    key: &'a Key,
-}
-
-impl<'de> Deserializer<'de> for KeyDe<'_> {
-    type Error = DecodeError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        visitor.visit_str(&self.key.text)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
-        if name == SPANNED {
-            visitor.visit_seq(Placed::new(self.key.span, false, self))
-        } else {
-            visitor.visit_newtype_struct(self)
-        }
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-/// One of an enum's words.
-struct Word<'a> {
-    text: &'a str,
-}
-
-impl<'de> EnumAccess<'de> for Word<'_> {
-    type Error = DecodeError;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), DecodeError> {
-        let text: StrDeserializer<'_, DecodeError> = self.text.into_deserializer();
-        Ok((seed.deserialize(text)?, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Word<'_> {
-    type Error = DecodeError;
-
-    fn unit_variant(self) -> Result<(), DecodeError> {
-        Ok(())
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, DecodeError> {
-        Err(DecodeError::custom("a word is wanted"))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, DecodeError> {
-        Err(DecodeError::custom("a word is wanted"))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, DecodeError> {
-        Err(DecodeError::custom("a word is wanted"))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::{Raw, Settings, Spanned, Text, parse};
-    use super::*;
-    use crate::model::FileId;
-
-    #[derive(Debug, serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    #[allow(dead_code)]
-    struct Thing {
-        count: Spanned<u16>,
-        #[serde(default)]
-        config: Settings,
-        mode: Option<Mode>,
-        list: Option<Vec<Spanned<String>>>,
-        extra: Option<Raw>,
-        on: Option<bool>,
-    }
-
-    #[derive(Debug, PartialEq, serde::Deserialize)]
-    #[serde(rename_all = "kebab-case")]
-    enum Mode {
-        Fast,
-        VerySlow,
-    }
-
-    fn run(text: &str) -> (Option<Thing>, Vec<String>) {
-        let mut out = vec![];
-        let node = parse(FileId(0), text, &mut out).unwrap();
-        let thing = decode(&node, &["depends_on"], &mut out);
-        let line = |diagnostic: &Diagnostic| {
-            let span = diagnostic.span.unwrap();
-            format!(
-                "{}:{} {} ({})",
-                span.line,
-                span.column,
-                diagnostic.message,
-                diagnostic.help.as_deref().unwrap_or_default()
-            )
-        };
-        (thing, out.iter().map(line).collect())
-    }
-
-    #[test]
-    fn what_is_right_is_read_with_its_place() {
-        let (thing, errors) =
-            run("count: 3\nconfig: {a: true, b: 0644}\nmode: very-slow\nlist: [x, 2]\nextra: {k: [1]}\non: yes\n");
-        assert_eq!(errors, Vec::<String>::new());
-        let thing = thing.unwrap();
-        assert_eq!((thing.count.value, thing.count.span.column, thing.mode), (3, 8, Some(Mode::VerySlow)));
-        assert_eq!(thing.config.0[1].1.value, Text("0644".into()));
-        assert_eq!((thing.config.0[1].0.value.as_str(), thing.config.0[1].0.span.column), ("b", 19));
-        assert_eq!(thing.list.unwrap()[1].value, "2");
-        assert_eq!(thing.extra.unwrap().0.get("k").unwrap().items().len(), 1);
-        assert_eq!(thing.on, Some(true));
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_found_at_once() {
-        let (thing, errors) = run("count: two\nconfg: {}\nmode: fats\nlist: [[1], x]\ndepends-on: []\non: maybe\n");
-        assert!(thing.is_none());
-        insta::assert_snapshot!(errors.join("\n"), @r"
-        1:8 a whole number is wanted, and this is text `two` (write a whole number here)
-        2:1 there is no `confg` here (did you mean `config`?)
-        3:7 `fats` is not known here (did you mean `fast`? It is one of fast, very-slow)
-        4:8 text is wanted, and this is a list (write text here)
-        5:1 there is no `depends-on` here (did you mean `depends_on`?)
-        6:5 true or false is wanted, and this is text `maybe` (write true or false here)
-        ");
-    }
-
-    #[test]
-    fn out_of_range_missing_and_quoted() {
-        assert_eq!(run("count: -1\n").1, ["1:8 -1 is out of range (a number from 0 on is wanted)"]);
-        assert_eq!(run("mode: fast\n").1, ["1:1 `count` is missing (add `count:`)"]);
-        assert_eq!(
-            run("count: '3'\n").1,
-            ["1:8 a whole number is wanted, and this is text `3` (take the quotes away)"]
-        );
-        assert_eq!(
-            run("count: 1\nconfig: {a: [1]}\n").1,
-            ["2:13 text is wanted, and this is a list (write text here)"]
-        );
-        assert_eq!(
-            run("count: 1\nlist: x\n").1,
-            ["2:7 a list is wanted, and this is text `x` (write [ … ], or one line with `- ` for each)"]
-        );
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ mod node;
 mod parse;
 mod typed;
 
-pub use decode::decode;
+pub use decode::{decode, decode_part};
 pub use node::{Key, Node, Scalar, Value};
-pub use parse::{parse, text_of};
+pub use parse::{NotText, parse, text_of};
 pub use typed::{Mapping, Raw, Settings, Spanned, Text};

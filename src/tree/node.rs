@@ -13,6 +13,8 @@ pub struct Node {
     pub value: Value,
     /// Its text came from a secret: it is masked wherever it is shown.
     pub sensitive: bool,
+    /// A part of it is left out, for its error was told already: what is missing here is nothing to tell again.
+    pub partial: bool,
 }
 
 /// What a node can be. Tags and anchors are resolved away by the parser.
@@ -97,7 +99,7 @@ impl Node {
                     .collect(),
             ),
         };
-        Rc::new(Node { span, value, sensitive })
+        Rc::new(Node { span, value, sensitive, partial: false })
     }
 
     /// The node as JSON; numbers, booleans and null as YAML reads them.
@@ -169,7 +171,13 @@ impl Node {
             }
             other => other.clone(),
         };
-        Rc::new(Node { value, ..self.clone() })
+        self.with(value)
+    }
+
+    /// An empty map at the node's place.
+    #[must_use]
+    pub fn emptied(&self) -> Rc<Node> {
+        Rc::new(Node { value: Value::Map(vec![]), span: self.span, sensitive: self.sensitive, partial: false })
     }
 
     /// True if the node or anything in it came from a secret.
@@ -177,6 +185,19 @@ impl Node {
         self.sensitive
             || self.items().iter().any(|item| item.any_sensitive())
             || self.entries().iter().any(|(_, value)| value.any_sensitive())
+    }
+
+    /// True if the node or anything in it lacks a part.
+    pub fn any_partial(&self) -> bool {
+        self.partial
+            || self.items().iter().any(|item| item.any_partial())
+            || self.entries().iter().any(|(_, value)| value.any_partial())
+    }
+
+    /// The same place with another value.
+    #[must_use]
+    pub fn with(&self, value: Value) -> Rc<Node> {
+        Rc::new(Node { value, span: self.span, sensitive: self.sensitive, partial: self.partial })
     }
 
     /// What it is, for an error: `a list`, `text`, `a number`.

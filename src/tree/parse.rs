@@ -11,22 +11,40 @@ use crate::model::{FileId, Span};
 /// nested aliases ("a billion laughs") would make.
 const BUDGET: u64 = 2_000_000;
 
-/// The text of a file, or the line and column of the first byte that is no UTF-8.
+/// So deep may lists and maps lie in each other, aliases written out. No site is a tenth as deep, and what reads
+/// the tree goes down by recursion.
+const DEPTH: u32 = 200;
+
+/// Bytes that are no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotText {
+    /// What can be shown of them; up to `at` it is what stands in the file.
+    pub lossy: String,
+    /// The line of the first bad byte, from 1.
+    pub line: u32,
+    /// Its column in characters, from 1.
+    pub column: u32,
+    /// Its offset in bytes.
+    pub at: u32,
+}
+
+/// The text of a file.
 ///
 /// # Errors
-/// Line and column, from 1.
-pub fn text_of(bytes: Vec<u8>) -> Result<String, (u32, u32)> {
+/// Where it is no UTF-8.
+pub fn text_of(bytes: Vec<u8>) -> Result<String, NotText> {
     String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let last = good.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-        let column = String::from_utf8_lossy(last).chars().count() + 1;
-        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+        let at = error.utf8_error().valid_up_to();
+        let lossy = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let good = lossy.get(..at).unwrap_or_default();
+        let last = good.rsplit('\n').next().unwrap_or_default();
+        let (line, column) = (good.matches('\n').count() + 1, last.chars().count() + 1);
+        NotText { line: number(line), column: number(column), at: number(at), lossy }
     })
 }
 
-/// Reads YAML into a tree. An empty file is an empty map. What is wrong is pushed to `out`; `None` where
-/// nothing can be made of the text.
+/// Reads YAML into a tree; an empty text is null. What is wrong is pushed to `out`; `None` where nothing can be
+/// made of the text.
 pub fn parse(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Rc<Node>> {
     let mut options = Options::default();
     options.block_scalar_eof_without_line_feed = true;
@@ -57,18 +75,17 @@ pub fn parse(file: FileId, text: &str, out: &mut Vec<Diagnostic>) -> Option<Rc<N
             }
         }
     }
-    let empty = || {
-        Rc::new(Node {
-            span: Span { file, line: 1, column: 1, start: 0, end: 0 },
-            value: Value::Map(vec![]),
-            sensitive: false,
-        })
-    };
-    match builder.root {
-        Some((root, _)) if root.is_null() => Some(empty()),
-        Some((root, _)) => Some(root),
-        None => Some(empty()),
-    }
+    let start = Span { file, line: 1, column: 1, start: 0, end: 0 };
+    Some(builder.root.unwrap_or_else(|| null(start)))
+}
+
+fn null(span: Span) -> Rc<Node> {
+    Rc::new(Node {
+        span,
+        value: Value::Scalar(Scalar { text: String::new(), plain: true }),
+        sensitive: false,
+        partial: false,
+    })
 }
 
 fn number(value: usize) -> u32 {
@@ -93,24 +110,53 @@ fn remedy(text: &str, at: usize) -> &'static str {
 struct Builder<'o> {
     file: FileId,
     out: &'o mut Vec<Diagnostic>,
-    anchors: HashMap<usize, (Rc<Node>, u64)>,
+    anchors: HashMap<usize, (Rc<Node>, Size)>,
     stack: Vec<Open>,
-    root: Option<(Rc<Node>, u64)>,
+    root: Option<Rc<Node>>,
     documents: usize,
     spent: u64,
+}
+
+/// How much a node stands for, its aliases written out.
+#[derive(Clone, Copy)]
+struct Size {
+    nodes: u64,
+    depth: u32,
+}
+
+impl Size {
+    const ONE: Size = Size { nodes: 1, depth: 1 };
 }
 
 /// A list or map that is not closed yet.
 struct Open {
     span: Span,
     anchor: usize,
-    weight: u64,
+    size: Size,
+    /// A key was no key.
+    partial: bool,
     content: Content,
 }
 
 enum Content {
     Seq(Vec<Rc<Node>>),
-    Map { entries: Vec<(Key, Rc<Node>)>, seen: HashMap<String, Span>, merged: Vec<Rc<Node>>, key: Option<Option<Key>> },
+    Map { entries: Vec<(Key, Rc<Node>)>, seen: Seen, merged: Vec<(Span, Rc<Node>)>, key: Option<Option<Key>> },
+}
+
+/// Where a map's keys stand: few are looked through, many are indexed.
+#[derive(Default)]
+struct Seen(HashMap<String, Span>);
+
+impl Seen {
+    fn place(&mut self, entries: &[(Key, Rc<Node>)], text: &str) -> Option<Span> {
+        if entries.len() < 16 {
+            return entries.iter().find(|(key, _)| key.text == text).map(|(key, _)| key.span);
+        }
+        for (key, _) in &entries[self.0.len()..] {
+            self.0.insert(key.text.clone(), key.span);
+        }
+        self.0.get(text).copied()
+    }
 }
 
 impl Builder<'_> {
@@ -143,16 +189,16 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = tag.is_some_and(|tag| tag.to_string().ends_with("str"));
                 let scalar = Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain && !is_text };
-                let node = Rc::new(Node { span, value: Value::Scalar(scalar), sensitive: false });
-                return self.add(node, 1, anchor);
+                let node = Rc::new(Node { span, value: Value::Scalar(scalar), sensitive: false, partial: false });
+                return self.add(node, Size::ONE, anchor);
             }
             Event::Alias(id) => {
-                let Some((node, weight)) = self.anchors.get(&id).cloned() else {
+                let Some((node, size)) = self.anchors.get(&id).cloned() else {
                     self.out
                         .push(Diagnostic::error(span, "an alias inside its own anchor").help("write the value out"));
                     return false;
                 };
-                self.spent += weight;
+                self.spent = self.spent.saturating_add(size.nodes);
                 if self.spent > BUDGET {
                     self.out.push(
                         Diagnostic::error(span, "the aliases of this file multiply beyond all measure")
@@ -160,72 +206,83 @@ impl Builder<'_> {
                     );
                     return false;
                 }
-                return self.add(node, weight, 0);
+                return self.add(node, size, 0);
             }
             Event::UnresolvedAlias(name) => {
                 self.out.push(
                     Diagnostic::error(span, format!("there is no anchor `&{name}` before this alias"))
                         .help("set the anchor first, or put the text in quotes if it is meant to start with `*`"),
                 );
-                let node =
-                    Node { span, value: Value::Scalar(Scalar { text: String::new(), plain: true }), sensitive: false };
-                return self.add(Rc::new(node), 1, 0);
+                return self.add(null(span), Size::ONE, 0);
             }
             Event::SequenceStart(_, anchor, _) => {
-                self.stack.push(Open { span, anchor, weight: 1, content: Content::Seq(vec![]) });
+                self.stack.push(Open { span, anchor, size: Size::ONE, partial: false, content: Content::Seq(vec![]) });
             }
             Event::MappingStart(_, anchor, _) => {
-                let content = Content::Map { entries: vec![], seen: HashMap::new(), merged: vec![], key: None };
-                self.stack.push(Open { span, anchor, weight: 1, content });
+                let content = Content::Map { entries: vec![], seen: Seen::default(), merged: vec![], key: None };
+                self.stack.push(Open { span, anchor, size: Size::ONE, partial: false, content });
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.stack.pop() else { return false };
                 let value = match open.content {
                     Content::Seq(items) => Value::Seq(items),
-                    Content::Map { mut entries, merged, .. } => {
-                        for (key, value) in merged.iter().flat_map(|map| map.entries()) {
-                            if !entries.iter().any(|(known, _)| known.text == key.text) {
-                                entries.push((key.clone(), value.clone()));
+                    Content::Map { mut entries, mut seen, merged, .. } => {
+                        for (span, map) in merged {
+                            if !matches!(map.value, Value::Map(_)) {
+                                let message = format!("`<<` merges maps, and this is {}", map.describe());
+                                self.out.push(Diagnostic::error(span, message).help("write `<<: *ANCHOR` of a map"));
+                            }
+                            for (key, value) in map.entries() {
+                                if seen.place(&entries, &key.text).is_none() {
+                                    entries.push((key.clone(), value.clone()));
+                                }
                             }
                         }
                         Value::Map(entries)
                     }
                 };
-                let node = Rc::new(Node { span: open.span, value, sensitive: false });
-                return self.add(node, open.weight, open.anchor);
+                let node = Rc::new(Node { span: open.span, value, sensitive: false, partial: open.partial });
+                return self.add(node, open.size, open.anchor);
             }
             _ => {}
         }
         true
     }
 
-    fn add(&mut self, node: Rc<Node>, weight: u64, anchor: usize) -> bool {
+    fn add(&mut self, node: Rc<Node>, size: Size, anchor: usize) -> bool {
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), weight));
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         let Some(open) = self.stack.last_mut() else {
-            self.root = Some((node, weight));
+            self.root = Some(node);
             return true;
         };
-        open.weight = open.weight.saturating_add(weight);
+        open.size.nodes = open.size.nodes.saturating_add(size.nodes);
+        open.size.depth = open.size.depth.max(size.depth + 1);
+        if open.size.depth > DEPTH {
+            self.out.push(
+                Diagnostic::error(node.span, format!("lists and maps lie more than {DEPTH} deep in each other here"))
+                    .help("write it flatter"),
+            );
+            return false;
+        }
         match &mut open.content {
             Content::Seq(items) => items.push(node),
             Content::Map { entries, seen, merged, key } => match key.take() {
                 None => *key = Some(key_of(&node, self.out)),
-                Some(None) => {}
+                Some(None) => open.partial = true,
                 Some(Some(key)) if key.text == "<<" => match &node.value {
-                    Value::Seq(maps) => merged.extend(maps.iter().cloned()),
-                    _ => merged.push(node),
+                    Value::Seq(maps) => merged.extend(maps.iter().map(|map| (key.span, map.clone()))),
+                    _ => merged.push((key.span, node)),
                 },
                 Some(Some(key)) => {
-                    if let Some(first) = seen.get(&key.text) {
+                    if let Some(first) = seen.place(entries, &key.text) {
                         self.out.push(
                             Diagnostic::error(key.span, format!("`{}` is there twice", key.text))
-                                .related(*first, "first here")
+                                .related(first, "first here")
                                 .help("a key stands once in a map; take one of them away"),
                         );
                     } else {
-                        seen.insert(key.text.clone(), key.span);
                         entries.push((key, node));
                     }
                 }
@@ -278,8 +335,8 @@ mod tests {
             json("base: &b {x: 1, y: 2}\nuse: {<<: *b, y: 3}\ntext: |\n  one\n  two"),
             serde_json::json!({"base": {"x": 1, "y": 2}, "use": {"y": 3, "x": 1}, "text": "one\ntwo"})
         );
-        assert_eq!(json(""), serde_json::json!({}));
-        assert_eq!(json("# nothing\n"), serde_json::json!({}));
+        assert_eq!(json(""), serde_json::json!(null));
+        assert_eq!(json("# nothing\n"), serde_json::json!(null));
         assert_eq!(json("\u{feff}a: 1\r\nb: x\r\n"), serde_json::json!({"a": 1, "b": "x"}));
     }
 
@@ -318,7 +375,8 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_have_a_place() {
-        assert_eq!(text_of(b"a: 1\nb: \xff\n".to_vec()), Err((2, 4)));
+        let error = text_of(b"a: 1\nb: \xff\n".to_vec()).unwrap_err();
+        assert_eq!((error.line, error.column, error.at), (2, 4, 8));
         assert_eq!(text_of("ä".into()), Ok("ä".into()));
     }
 

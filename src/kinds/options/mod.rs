@@ -208,6 +208,21 @@ static NETWORKS: &[(&str, tables::Table)] = &[
     ("physical", tables::NETWORK_PHYSICAL),
 ];
 
+/// The types of devices.
+pub fn device_types() -> impl Iterator<Item = &'static str> {
+    DEVICES.iter().map(|(name, _)| *name)
+}
+
+/// The types of networks.
+pub fn network_types() -> impl Iterator<Item = &'static str> {
+    NETWORKS.iter().map(|(name, _)| *name)
+}
+
+/// The drivers of storage pools.
+pub fn storage_drivers() -> impl Iterator<Item = &'static str> {
+    ["dir", "zfs", "btrfs", "lvm", "ceph", "cephfs", "cephobject", "powerflex", "pure", "alletra"].into_iter()
+}
+
 /// The tables that may hold a key: of a device or network of unknown type those of all types.
 fn tables_of(entity: &Entity<'_>) -> Vec<tables::Table> {
     let of = |tables: &[(&str, tables::Table)], wanted: Option<&str>| {
