@@ -1,6 +1,7 @@
 //! From a plan to the server: the schedule decides, the driver runs, each step is one file's matter.
 
 mod driver;
+mod image;
 pub mod schedule;
 mod step;
 

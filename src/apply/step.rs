@@ -16,17 +16,17 @@ use crate::plan::{Action, Change, Plan, Step, Work};
 
 /// What all steps of a run share.
 pub struct Context<'a> {
-    plan: &'a Plan,
-    run: &'a Run<'a>,
+    pub(super) plan: &'a Plan,
+    pub(super) run: &'a Run<'a>,
     events: UnboundedSender<Event>,
     /// Fingerprints of images that this run made.
-    images: RefCell<HashMap<Address, String>>,
+    pub(super) images: RefCell<HashMap<Address, String>>,
     /// The cluster's members, read once, when something is made on each of them.
     members: tokio::sync::OnceCell<Vec<String>>,
 }
 
 /// Why a step failed.
-struct Failure {
+pub(super) struct Failure {
     message: String,
     details: Vec<String>,
 }
@@ -38,7 +38,7 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    fn because(message: impl Into<String>) -> Self {
+    pub(super) fn because(message: impl Into<String>) -> Self {
         Failure { message: message.into(), details: vec![] }
     }
 }
@@ -82,12 +82,13 @@ const TRIES: u32 = 6;
 /// So often is a write repeated that found its object changed in an unrelated way.
 const MERGES: u32 = 3;
 
-struct One<'a> {
-    context: &'a Context<'a>,
-    client: &'a Client,
-    step: &'a Step,
-    change: &'a Change,
-    work: &'a Work,
+/// One step, with all that it looks at.
+pub(super) struct One<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) client: &'a Client,
+    pub(super) step: &'a Step,
+    pub(super) change: &'a Change,
+    pub(super) work: &'a Work,
 }
 
 impl One<'_> {
@@ -122,7 +123,7 @@ impl One<'_> {
     }
 
     /// Sends a call, again where the reason was a passing one.
-    async fn send(&self, call: &Call) -> Result<Value, Error> {
+    pub(super) async fn send(&self, call: &Call) -> Result<Value, Error> {
         let mut pause = Duration::from_millis(100);
         let progress = matches!(self.step.address.section.as_str(), "images" | "instances").then(|| self.progress());
         for _ in 1..TRIES {
@@ -230,76 +231,6 @@ impl One<'_> {
             .ok_or_else(|| Failure::because(format!("the image `{text}` is not at the server")))
     }
 
-    /// Files are sent unless an image with their fingerprint is there already; then the stamp and the aliases.
-    async fn create_image(&self, kind: &'static dyn Kind, object: &Object) -> Result<(), Failure> {
-        let id = self.change.id.clone();
-        let project = id.project.clone();
-        let known =
-            self.context.run.snapshot.fingerprints.get(&object.address).and_then(|known| known.as_ref().ok()).cloned();
-        let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        let creation =
-            Creation { id: &id, stamp_leaves: leaves.clone(), image: None, fingerprint: known.clone(), members: &[] };
-        let there = match &known {
-            Some(fingerprint) => self.image(&project, fingerprint).await?,
-            None => None,
-        };
-        let fingerprint = if there.is_some() {
-            known.unwrap_or_default()
-        } else {
-            let mut made = None;
-            for call in kind.create(object, &creation) {
-                match self.send(&call).await {
-                    Ok(metadata) => made = metadata.get("fingerprint").and_then(Value::as_str).map(str::to_owned),
-                    Err(error) if error.already_exists() || matches!(error, Error::OutcomeUnknown(_)) => match &known {
-                        Some(fingerprint) if self.image(&project, fingerprint).await?.is_some() => {}
-                        _ => return Err(error.into()),
-                    },
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            made.or(known).ok_or_else(|| Failure::because("LXD did not say which image it made"))?
-        };
-        let (before, _) = self
-            .image(&project, &fingerprint)
-            .await?
-            .ok_or_else(|| Failure::because(format!("the image {fingerprint} is not there after its creation")))?;
-        let mut after = before.clone();
-        body::write(&mut after, &leaves);
-        for (path, wanted) in object.fields.iter().filter(|(path, _)| !is_alias_or_content(path)) {
-            body::set(&mut after, path, Some(wanted.value.clone()));
-        }
-        for call in kind.update(&id, &before, &after) {
-            self.send(&call).await?;
-        }
-        self.set_aliases(object, &project, &fingerprint).await?;
-        self.context.images.borrow_mut().insert(object.address.clone(), fingerprint);
-        Ok(())
-    }
-
-    async fn image(&self, project: &str, fingerprint: &str) -> Result<Option<(Raw, Option<String>)>, Error> {
-        match self.client.read::<Raw>(&Call::get(&["images", fingerprint]).project(project)).await {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Makes each wanted alias, or moves it here.
-    async fn set_aliases(&self, object: &Object, project: &str, fingerprint: &str) -> Result<(), Failure> {
-        let wanted = object.fields.get(&Path::field("aliases")).and_then(|wanted| wanted.value.as_array());
-        let id = Id { project: project.to_owned(), pool: None, name: fingerprint.to_owned() };
-        for alias in wanted.into_iter().flatten().filter_map(Value::as_str) {
-            match self.send(&image::alias_call(&id, alias, fingerprint)).await {
-                Ok(_) => {}
-                Err(error) if error.already_exists() => {
-                    self.send(&image::move_alias_call(&id, alias, fingerprint)).await?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
     /// GET, check that what is managed is as the plan showed it, merge, PUT with If-Match.
     async fn update(&self) -> Result<(), Failure> {
         let kind = self.kind()?;
@@ -394,20 +325,6 @@ impl One<'_> {
         Ok(())
     }
 
-    /// LXD keeps a project for the sake of images that it fetched itself.
-    async fn delete_cached_images(&self, project: &str) -> Result<(), Failure> {
-        let list = Call::get(&["images"]).project(project).query("recursion", "1");
-        let (images, _) = self.client.read::<Option<Vec<Raw>>>(&list).await?;
-        for raw in images.into_iter().flatten().filter(|raw| raw.get("cached") == Some(&Value::Bool(true))) {
-            let call = Call::delete(&["images", &image::fingerprint(&raw)]).project(project);
-            match self.send(&call).await {
-                Err(error) if !error.is_not_found() => return Err(error.into()),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     async fn rename(&self) -> Result<(), Failure> {
         let call = instance::rename_call(&self.change.id, &self.object()?.name);
         match self.send(&call).await {
@@ -485,10 +402,6 @@ impl One<'_> {
 
 fn is_power(path: &Path) -> bool {
     *path == Path::field("state")
-}
-
-fn is_alias_or_content(path: &Path) -> bool {
-    matches!(path, Path::Field(name) if name == "aliases" || name == "fingerprint")
 }
 
 fn same(kind: &dyn Kind, path: &Path, a: &Option<Value>, b: &Option<Value>) -> bool {

@@ -3,12 +3,9 @@
 //! A kind says how its section of a site file is read, what each field's change does to a running system,
 //! what it refers to, and which calls make, change and remove it. It never sends anything.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -23,6 +20,7 @@ pub mod image;
 pub mod instance;
 mod network;
 mod network_acl;
+mod object;
 pub mod options;
 mod profile;
 mod project;
@@ -31,6 +29,7 @@ mod stamp;
 mod storage_pool;
 mod storage_volume;
 
+pub use object::{Check, Condition, Declared, Fields, ImageRef, Lifecycle, Object, Power, Reference, Wanted};
 pub use stamp::{Record, Stamp, hash};
 
 /// Every kind, in the order in which they are created; deleted the other way round.
@@ -327,55 +326,6 @@ impl Decode<'_> {
     }
 }
 
-/// That an object needs another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
-    /// The section of what is needed.
-    pub section: &'static str,
-    /// LXD's name for it.
-    pub name: String,
-    /// Its address, if the site defines it; else it is external.
-    pub address: Option<Address>,
-    /// The pool that it must be in (volumes).
-    pub pool: Option<String>,
-    /// Where the file says so.
-    pub span: Span,
-}
-
-/// A wanted leaf.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
-    /// A string for what LXD holds as a string, else a boolean or a list.
-    pub value: Value,
-    /// It came from a secret.
-    pub sensitive: bool,
-    /// Where the file says so.
-    pub span: Span,
-}
-
-/// The wanted leaves of an object.
-pub type Fields = BTreeMap<Path, Wanted>;
-
-/// What a kind makes of an object's body.
-#[derive(Debug)]
-pub struct Declared {
-    /// The leaves to be compared with the live ones.
-    pub fields: Fields,
-    /// The pool that the object lives in (volumes).
-    pub pool: Option<String>,
-    /// What only this kind reads again: an image's source, a network's members.
-    pub spec: Arc<dyn Any + Send + Sync>,
-    /// Of what can run: its power and its image.
-    pub lifecycle: Option<Lifecycle>,
-}
-
-impl Declared {
-    /// Of what lives in no pool and does not run.
-    pub fn plain(fields: Fields, spec: Arc<dyn Any + Send + Sync>) -> Self {
-        Declared { fields, pool: None, spec, lifecycle: None }
-    }
-}
-
 /// The body of a creation: the wanted leaves, the stamp and the name.
 fn document(object: &Object, cx: &Creation<'_>) -> Raw {
     let mut body = body::of_fields(&object.fields);
@@ -396,107 +346,3 @@ pub struct MemberBody {
 /// What differs per cluster member of a pool or network: the member's config keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Members(pub BTreeMap<String, Map<String, Value>>);
-
-/// One object as the site wants it.
-#[derive(Clone, Debug)]
-pub struct Object {
-    /// Its address.
-    pub address: Address,
-    /// Its kind.
-    pub kind: &'static dyn Kind,
-    /// LXD's name.
-    pub name: String,
-    /// The project that the file names; see [`Id`] for the effective one.
-    pub project: String,
-    /// The pool, for volumes.
-    pub pool: Option<String>,
-    /// Where its key stands.
-    pub span: Span,
-    /// Must exist, is never written.
-    pub external: bool,
-    /// Not pruned, replaced or destroyed while this is recorded.
-    pub protect: bool,
-    /// Addresses that come first, each exactly one object.
-    pub depends_on: Vec<Address>,
-    /// The wanted leaves.
-    pub fields: Fields,
-    /// What it needs.
-    pub references: Vec<Reference>,
-    /// What only its kind reads.
-    pub spec: Arc<dyn Any + Send + Sync>,
-    /// Of what can run: its power and its image.
-    pub lifecycle: Option<Lifecycle>,
-}
-
-/// The wanted power state of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Power {
-    /// Started after creation, and again where it was stopped.
-    #[default]
-    Running,
-    /// Stopped.
-    Stopped,
-    /// Left alone: started once after creation, then the operator's.
-    Unmanaged,
-}
-
-/// What an instance has beyond its fields.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lifecycle {
-    /// The image as the file wrote it, and where.
-    pub image: Option<(ImageRef, String, Span)>,
-    /// The image's alias moving is a replacement, not a note.
-    pub follow_image: bool,
-    /// The wanted power state.
-    pub power: Power,
-    /// How long a graceful stop may take before force; zero is force at once.
-    pub stop_timeout: Duration,
-    /// What must hold before dependents start.
-    pub ready: Vec<Check>,
-    /// Time for all checks together.
-    pub ready_timeout: Duration,
-    /// Placement at creation: a member or `@group`.
-    pub target: Option<String>,
-    /// The instance's earlier name.
-    pub renamed_from: Option<String>,
-}
-
-/// What an instance's `image:` names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ImageRef {
-    /// An image of the site.
-    Site(Address),
-    /// An alias or a fingerprint at the target.
-    Local(String),
-    /// An alias at another remote, as in lxc.
-    Remote {
-        /// The remote's name.
-        remote: String,
-        /// The alias there.
-        alias: String,
-    },
-}
-
-/// One `ready` check.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Check {
-    /// What must hold.
-    pub condition: Condition,
-    /// Its own time, if it has one.
-    pub timeout: Option<Duration>,
-}
-
-/// What a check looks for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Condition {
-    /// A global IPv4 address, read from LXD's state.
-    Ipv4,
-    /// A listener on this port inside the guest.
-    Tcp(u16),
-    /// A 2xx or 3xx answer, asked inside the guest.
-    Http(String),
-    /// A command that exits 0 inside the guest.
-    Exec(Vec<String>),
-    /// cloud-init is done and without error.
-    CloudInit,
-}

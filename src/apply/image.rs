@@ -1,0 +1,98 @@
+//! Images at the server: sent or fetched once, stamped, and their aliases pointed at them.
+
+use serde_json::Value;
+
+use super::step::{Failure, One};
+use crate::kinds::{Creation, Kind, Object, Raw, body, image};
+use crate::lxd::{Call, Error};
+use crate::model::{Id, Path};
+
+impl One<'_> {
+    /// Files are sent unless an image with their fingerprint is there already; then the stamp and the aliases.
+    pub async fn create_image(&self, kind: &'static dyn Kind, object: &Object) -> Result<(), Failure> {
+        let id = self.change.id.clone();
+        let project = id.project.clone();
+        let known =
+            self.context.run.snapshot.fingerprints.get(&object.address).and_then(|known| known.as_ref().ok()).cloned();
+        let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
+        let creation =
+            Creation { id: &id, stamp_leaves: leaves.clone(), image: None, fingerprint: known.clone(), members: &[] };
+        let there = match &known {
+            Some(fingerprint) => self.image(&project, fingerprint).await?,
+            None => None,
+        };
+        let fingerprint = if there.is_some() {
+            known.unwrap_or_default()
+        } else {
+            let mut made = None;
+            for call in kind.create(object, &creation) {
+                match self.send(&call).await {
+                    Ok(metadata) => made = metadata.get("fingerprint").and_then(Value::as_str).map(str::to_owned),
+                    Err(error) if error.already_exists() || matches!(error, Error::OutcomeUnknown(_)) => match &known {
+                        Some(fingerprint) if self.image(&project, fingerprint).await?.is_some() => {}
+                        _ => return Err(error.into()),
+                    },
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            made.or(known).ok_or_else(|| Failure::because("LXD did not say which image it made"))?
+        };
+        let (before, _) = self
+            .image(&project, &fingerprint)
+            .await?
+            .ok_or_else(|| Failure::because(format!("the image {fingerprint} is not there after its creation")))?;
+        let mut after = before.clone();
+        body::write(&mut after, &leaves);
+        for (path, wanted) in object.fields.iter().filter(|(path, _)| !is_alias_or_content(path)) {
+            body::set(&mut after, path, Some(wanted.value.clone()));
+        }
+        for call in kind.update(&id, &before, &after) {
+            self.send(&call).await?;
+        }
+        self.set_aliases(object, &project, &fingerprint).await?;
+        self.context.images.borrow_mut().insert(object.address.clone(), fingerprint);
+        Ok(())
+    }
+
+    async fn image(&self, project: &str, fingerprint: &str) -> Result<Option<(Raw, Option<String>)>, Error> {
+        match self.client.read::<Raw>(&Call::get(&["images", fingerprint]).project(project)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes each wanted alias, or moves it here.
+    async fn set_aliases(&self, object: &Object, project: &str, fingerprint: &str) -> Result<(), Failure> {
+        let wanted = object.fields.get(&Path::field("aliases")).and_then(|wanted| wanted.value.as_array());
+        let id = Id { project: project.to_owned(), pool: None, name: fingerprint.to_owned() };
+        for alias in wanted.into_iter().flatten().filter_map(Value::as_str) {
+            match self.send(&image::alias_call(&id, alias, fingerprint)).await {
+                Ok(_) => {}
+                Err(error) if error.already_exists() => {
+                    self.send(&image::move_alias_call(&id, alias, fingerprint)).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// LXD keeps a project for the sake of images that it fetched itself.
+    pub async fn delete_cached_images(&self, project: &str) -> Result<(), Failure> {
+        let list = Call::get(&["images"]).project(project).query("recursion", "1");
+        let (images, _) = self.client.read::<Option<Vec<Raw>>>(&list).await?;
+        for raw in images.into_iter().flatten().filter(|raw| raw.get("cached") == Some(&Value::Bool(true))) {
+            let call = Call::delete(&["images", &image::fingerprint(&raw)]).project(project);
+            match self.send(&call).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_alias_or_content(path: &Path) -> bool {
+    matches!(path, Path::Field(name) if name == "aliases" || name == "fingerprint")
+}
