@@ -199,10 +199,17 @@ impl<'e> Engine<'e> {
             return known.clone();
         }
         let compiled = self.environment.compile_expression_owned(inner.to_owned()).ok().map(Rc::new);
-        self.expressions.borrow_mut().insert(inner.to_owned(), compiled.clone());
+        let mut known = self.expressions.borrow_mut();
+        if known.len() < KEPT_EXPRESSIONS {
+            known.insert(inner.to_owned(), compiled.clone());
+        }
+        drop(known);
         compiled
     }
 }
+
+/// What comes again and again (in a `count`, in a platform) comes early; a compiled expression takes some kB.
+const KEPT_EXPRESSIONS: usize = 256;
 
 /// The expression of a value that is one whole `{{ }}`, and where it starts in the text.
 fn whole_expression(text: &str) -> Option<(usize, &str)> {
