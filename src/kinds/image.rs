@@ -4,6 +4,7 @@
 //! images:
 //!   base:  {source: {file: dist/debian-12.tar.xz}, aliases: [acme/debian-12]}
 //!   split: {source: {files: [meta.tar.xz, rootfs.squashfs]}, properties: {os: debian}, public: false}
+//!   dated: {source: {file: old.tar.xz}, description: leaves soon, expires_at: "2030-01-01T00:00:00Z", profiles: [base]}
 //!   web:   {source: {server: "https://images.example", protocol: simplestreams, alias: debian/12}, auto_update: true}
 //!   there: {source: {alias: debian-12}}        # must exist at the target; never created, changed or deleted
 //! ```
@@ -128,7 +129,10 @@ impl Kind for Image {
         };
         let source = source(written, cx)?;
         let mut fields = cx.common_fields();
-        fields.remove(&Path::field("description"));
+        // An image's description is one of its properties.
+        if let Some(description) = fields.remove(&Path::field("description")) {
+            fields.insert(Path::Entry { map: "properties", key: "description".into() }, description);
+        }
         if let Source::Alias(_) | Source::Fingerprint(_) = source {
             let declared = body
                 .aliases

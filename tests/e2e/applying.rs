@@ -29,7 +29,7 @@ profiles:
       root: {type: disk, path: /, pool: @NAME@}
       eth0: {type: nic, network: "@BRIDGE@"}
 images:
-  busybox: {source: {file: busybox.tar.xz}, aliases: [tests/busybox], properties: {purpose: tests}}
+  busybox: {source: {file: busybox.tar.xz}, aliases: [tests/busybox], description: small, properties: {purpose: tests}, expires_at: "2040-01-01T00:00:00Z", profiles: [base]}
 instances:
   memcached: {image: busybox, profiles: [base], stop_timeout: 0s, ready: [ipv4]}
   api:
@@ -57,8 +57,17 @@ fn everything_is_made_once_and_goes_again() {
     assert_eq!(api["config"]["user.lxdeploy.id"], format!("{}/instances.api-1", case.name));
     assert_eq!(api["devices"]["eth0"]["ipv4.address"], format!("{}.11", case.net));
     assert!(case.get("storage-pools/t-all/volumes/custom/cache")["used_by"].as_array().unwrap().len() == 2);
-    let image = case.get("images/aliases/tests%2Fbusybox");
-    assert_eq!(image["description"], "lxdeploy");
+    let alias = case.get("images/aliases/tests%2Fbusybox");
+    assert_eq!(alias["description"], "lxdeploy");
+    let image = case.get(&format!("images/{}", alias["target"].as_str().unwrap()));
+    assert_eq!(
+        (&image["properties"]["description"], &image["properties"]["purpose"]),
+        (&"small".into(), &"tests".into())
+    );
+    assert_eq!(
+        (&image["expires_at"], &image["profiles"]),
+        (&"2040-01-01T00:00:00Z".into(), &serde_json::json!(["base"]))
+    );
 
     // The second time nothing is to be done, and nothing is done.
     case.run(&["plan", "site.yaml", "--detailed-exitcode"]).exits(0).says("No changes.");
