@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
+use petgraph::algo::has_path_connecting;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
@@ -30,6 +31,12 @@ pub fn order(plan: &mut Plan, wanted: &[Object], snapshot: &Snapshot) {
     for (first, then) in constraints(plan, wanted, snapshot, &graph, &steps) {
         if first != then {
             graph.update_edge(first, then, ());
+        }
+    }
+    for (holder, taker) in freed(plan, &steps) {
+        // Where the holder can only go after the taker has changed, LXD's answer decides.
+        if !has_path_connecting(&graph, taker, holder, None) {
+            graph.update_edge(holder, taker, ());
         }
     }
     plan.steps = numbered(plan, &graph);
@@ -215,7 +222,6 @@ fn constraints(
             pairs.push((first, *then));
         }
     }
-    pairs.extend(freed(plan, steps, &going));
     pairs
 }
 
@@ -224,10 +230,11 @@ fn place_of(section: &str) -> Option<Place> {
 }
 
 /// Values that LXD lets only one object have: what takes one over waits for its holder to go.
-fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) -> Vec<(NodeIndex, NodeIndex)> {
+fn freed(plan: &Plan, steps: &[Vec<NodeIndex>]) -> Vec<(NodeIndex, NodeIndex)> {
     const UNIQUE: &[&str] = &["ipv4.address", "ipv6.address", "hwaddr", "listen"];
     let mut held: HashMap<String, Vec<NodeIndex>> = HashMap::new();
-    for &(index, delete) in going.iter().filter(|(index, _)| plan.changes[*index].action == Action::Delete) {
+    for index in (0..steps.len()).filter(|index| plan.changes[*index].action == Action::Delete) {
+        let Some(&delete) = steps[index].last() else { continue };
         for value in plan.work[index].live.iter().flat_map(unique_values) {
             held.entry(value).or_default().push(delete);
         }
@@ -257,6 +264,7 @@ fn freed(plan: &Plan, steps: &[Vec<NodeIndex>], going: &[(usize, NodeIndex)]) ->
             .chain(live.get("devices").and_then(Value::as_object).into_iter().flat_map(|d| d.values()));
         maps.filter_map(Value::as_object)
             .flat_map(|map| UNIQUE.iter().filter_map(|key| map.get(*key)?.as_str()))
+            .filter(|value| !["none", "auto"].contains(value))
             .map(str::to_owned)
             .collect()
     }

@@ -123,6 +123,20 @@ fn drift_changes_removals_and_what_they_reach() {
 }
 
 #[test]
+fn what_moves_to_another_network_lets_go_of_the_old_one_first() {
+    let before = site(SITE);
+    let after = site(&SITE.replace("networks: {br: ", "networks: {other: ").replace("network: br", "network: other"));
+    let plan = plan::build(&after, &live(&after, &applied(&before)), &Options::default());
+    assert_eq!(steps(&plan), ["creating networks.other", "updating profiles.base", "deleting networks.br"]);
+    // Another network with an address that only one can have: where nothing else is in the way, the old one goes first.
+    let alone = "networks: {br: {config: {ipv4.address: 10.0.0.1/24, ipv6.address: none}}}\n";
+    let sections = applied(&site(alone));
+    let after = site(&alone.replace("br:", "new:"));
+    let plan = plan::build(&after, &live(&after, &sections), &Options::default());
+    assert_eq!(steps(&plan), ["deleting networks.br", "creating networks.new"]);
+}
+
+#[test]
 fn what_forces_a_replacement_is_told() {
     let before = site(SITE);
     let after = site(&SITE.replace("api: {count: 2,", "api: {count: 2, type: virtual-machine,"));
