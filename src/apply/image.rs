@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::step::{Failure, One};
 use crate::kinds::{Creation, Kind, Object, Raw, body, image};
-use crate::lxd::{Call, Error};
+use crate::lxd::{Call, Error, remotes};
 use crate::model::{Id, Path};
 
 impl One<'_> {
@@ -15,8 +15,18 @@ impl One<'_> {
         let known =
             self.context.run.snapshot.fingerprints.get(&object.address).and_then(|known| known.as_ref().ok()).cloned();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        let creation =
-            Creation { id: &id, stamp_leaves: leaves.clone(), image: None, fingerprint: known.clone(), members: &[] };
+        let certificate = match object.spec.downcast_ref() {
+            Some(image::Source::Server { server, .. }) => remotes::certificate_of(server),
+            _ => None,
+        };
+        let creation = Creation {
+            id: &id,
+            stamp_leaves: leaves.clone(),
+            image: None,
+            certificate,
+            fingerprint: known.clone(),
+            members: &[],
+        };
         let there = match &known {
             Some(fingerprint) => self.image(&project, fingerprint).await?,
             None => None,
@@ -94,5 +104,5 @@ impl One<'_> {
 }
 
 fn is_alias_or_content(path: &Path) -> bool {
-    matches!(path, Path::Field(name) if name == "aliases" || name == "fingerprint")
+    matches!(path, Path::Field(name) if ["aliases", "fingerprint", "source"].contains(&name.as_str()))
 }

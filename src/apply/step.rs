@@ -168,7 +168,7 @@ impl One<'_> {
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
         let image = self.image_source(object)?;
         let members: &[String] = if kind.is_made_per_member(object) { self.members().await? } else { &[] };
-        let creation = Creation { id: &id, stamp_leaves: leaves, image, fingerprint: None, members };
+        let creation = Creation { id: &id, stamp_leaves: leaves, image, certificate: None, fingerprint: None, members };
         let is_pending = |call: &Call| !members.is_empty() && call.query.iter().any(|(key, _)| *key == "target");
         for call in kind.create(object, &creation) {
             match self.send(&call).await {
@@ -314,6 +314,10 @@ impl One<'_> {
         let (id, live) = (&self.change.id, self.work.live.clone().unwrap_or_default());
         if kind.section() == "projects" {
             self.delete_cached_images(&id.name).await?;
+        }
+        if self.context.images.borrow().values().any(|made| *made == id.name) {
+            // The image that replaces it turned out to be the same.
+            return Ok(());
         }
         for call in kind.delete(&self.context.plan.site, id, &live) {
             match self.send(&call).await {

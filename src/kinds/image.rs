@@ -6,6 +6,7 @@
 //!   split: {source: {files: [meta.tar.xz, rootfs.squashfs]}, properties: {os: debian}, public: false}
 //!   dated: {source: {file: old.tar.xz}, description: leaves soon, expires_at: "2030-01-01T00:00:00Z", profiles: [base]}
 //!   web:   {source: {server: "https://images.example", protocol: simplestreams, alias: debian/12}, auto_update: true}
+//!   other: {source: {server: "https://lxd.example:8443", protocol: lxd, alias: debian}}  # its certificate: a remote's of that URL
 //!   there: {source: {alias: debian-12}}        # must exist at the target; never created, changed or deleted
 //! ```
 //!
@@ -170,6 +171,11 @@ impl Kind for Image {
         if let Some(expires) = &body.expires_at {
             fields.insert(Path::field("expires_at"), leaf(expires.value.0.clone().into(), expires));
         }
+        if let Source::Server { server, protocol, alias, .. } = &source {
+            let alias = alias.as_deref().unwrap_or_default();
+            fields
+                .insert(Path::field("source"), leaf(format!("{server} {protocol} {alias}").trim_end().into(), written));
+        }
         if let Source::Server { fingerprint: Some(fingerprint), .. } = &source {
             fields.insert(Path::field("fingerprint"), leaf(fingerprint.clone().into(), written));
         }
@@ -202,9 +208,15 @@ impl Kind for Image {
         wanted == live || *path == Path::field("fingerprint") && wanted.len() >= 12 && live.starts_with(&wanted)
     }
 
+    /// LXD does not keep where an image was fetched from in the file's words.
+    fn is_rewritten(&self, path: &Path) -> bool {
+        *path == Path::field("source")
+    }
+
     fn effect(&self, path: &Path, _: &Raw) -> (Effect, &'static str) {
         match path {
             Path::Field(name) if name == "fingerprint" => (Effect::Replace, "an image's content is its identity"),
+            Path::Field(name) if name == "source" => (Effect::Replace, "the file names another image"),
             _ => (Effect::Live, ""),
         }
     }
@@ -258,6 +270,9 @@ impl Kind for Image {
                 }
                 if let Some(fingerprint) = fingerprint {
                     source["fingerprint"] = fingerprint.clone().into();
+                }
+                if let Some(certificate) = &cx.certificate {
+                    source["certificate"] = certificate.clone().into();
                 }
                 body.insert("source".into(), source);
                 Call::post(&["images"], Value::Object(body))

@@ -223,6 +223,8 @@ pub struct Creation<'a> {
     pub stamp_leaves: Vec<(Path, Option<Value>)>,
     /// The image of an instance, resolved.
     pub image: Option<ImageSource>,
+    /// The certificate of the server that an image is fetched from, where it is not signed by a known authority.
+    pub certificate: Option<String>,
     /// The fingerprint of an image's files.
     pub fingerprint: Option<String>,
     /// The members of the cluster, for what is made on each of them.

@@ -336,6 +336,13 @@ pub fn built_in() -> impl Iterator<Item = (&'static str, &'static str)> {
     DEFAULTS.iter().copied()
 }
 
+/// The certificate of a server, where a remote of that URL keeps one.
+pub fn certificate_of(url: &str) -> Option<String> {
+    let url = url.trim_end_matches('/');
+    let remote = all().into_iter().find(|remote| remote.url.trim_end_matches('/') == url)?;
+    std::fs::read_to_string(remote.certificate).ok()
+}
+
 /// The image server of a name.
 ///
 /// # Errors

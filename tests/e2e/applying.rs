@@ -1,6 +1,6 @@
 //! Create, and create nothing the second time.
 
-use crate::bed::{Case, lifecycle_events};
+use crate::bed::{self, Case, lifecycle_events};
 
 /// Something of every kind.
 pub const EVERYTHING: &str = r#"
@@ -153,4 +153,40 @@ instances:
     assert_eq!(case.get("instances/empty")["status"], "Stopped");
     case.destroy(&["--force-stop"]);
     assert!(case.try_get("projects/t-split").is_none());
+}
+
+#[test]
+fn an_image_that_the_server_fetches_from_another() {
+    let case = Case::new("fetched");
+    let read = |file: &str| std::fs::read_to_string(bed::directory().join(file)).unwrap().trim().to_owned();
+    // The server fetches from its own other self: a project that publishes.
+    let tarball = case.path("busybox.tar.xz");
+    bed::lxc(&["image", "import", tarball.to_str().unwrap(), "--alias", "t-fetched", "--alias", "t-again", "--public"])
+        .exits(0);
+    let url = format!("https://{}", read("https-address"));
+    let mut add = case.command(&["remote", "add", "publisher", &url, "--accept-certificate"]);
+    add.env("LXDEPLOY_TRUST_PASSWORD", read("trust-password"));
+    bed::finish(add.spawn().unwrap()).exits(0);
+    let site = format!(
+        r#"
+projects: {{"@NAME@": {{}}}}
+profiles: {{base: {{devices: {{root: {{type: disk, path: /, pool: default}}}}}}}}
+images: {{bb: {{source: {{server: "{url}", protocol: lxd, alias: t-fetched}}, aliases: [bb]}}}}
+instances:
+  of-the-site: {{image: bb, profiles: [base], state: stopped}}
+  of-a-remote: {{image: "publisher:t-fetched", profiles: [base], state: stopped}}
+"#
+    );
+    case.site(&site);
+    case.apply(&[]);
+    let plan = case.plan(&[]);
+    assert_eq!((plan.actions(), plan.notes()), (vec![], vec![]));
+    // Another alias is another image to the file, though the same one comes of it: it is not lost.
+    case.site(&site.replace("alias: t-fetched", "alias: t-again"));
+    assert_eq!(case.plan(&[]).actions(), ["images.bb: replace"]);
+    case.apply(&[]);
+    assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
+    assert!(case.try_get("images/aliases/bb").is_some());
+    case.destroy(&[]);
+    bed::lxc(&["image", "delete", "t-fetched"]).exits(0);
 }
