@@ -364,7 +364,15 @@ impl One<'_> {
                 }
             }
         }
-        self.power(&instance::power_call(id, "stop", Some(Duration::ZERO)), "Stopped").await
+        let force = instance::power_call(id, "stop", Some(Duration::ZERO));
+        match self.power(&force, "Stopped").await {
+            // LXD gives a stop by force 30 s to clean up; on a busy machine that was seen to be too few.
+            Err(failure) if failure.message.contains("timed out") => {
+                tracing::info!("{}: {}; once more", self.step.address, failure.message);
+                self.power(&force, "Stopped").await
+            }
+            result => result,
+        }
     }
 
     async fn restart(&self) -> Result<(), Failure> {
@@ -380,7 +388,9 @@ impl One<'_> {
                 let id = if self.step.verb == Verb::Stop { &self.change.id } else { &self.id() };
                 let now = match &error {
                     Error::OutcomeUnknown(_) => self.read(id, &Raw::new()).await?,
-                    error if error.is_in_that_state() => self.read(id, &Raw::new()).await?,
+                    error if error.is_in_that_state() || error.to_string().contains("timed out") => {
+                        self.read(id, &Raw::new()).await?
+                    }
                     error if error.is_not_found() && wanted == "Stopped" => return Ok(()),
                     _ => None,
                 };

@@ -1,8 +1,7 @@
-use super::common::{RunArgs, Selection, SiteArgs, complain, interruptible, open};
+use super::common::{RunArgs, Selection, SiteArgs, complain, interruptible, planned};
 use super::{Exit, Global};
-use crate::plan;
 
-/// `lxdeploy apply`.
+/// `lxdeploy apply` and `lxdeploy destroy`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -13,38 +12,19 @@ pub struct Args {
     run: RunArgs,
 }
 
-/// Makes the server as the site says.
-pub async fn run(args: &Args, global: &Global) -> Exit {
-    planned(&args.site, &args.selection, &args.run, false, global).await
-}
-
-/// Plans, shows, asks, runs.
-pub async fn planned(site: &SiteArgs, selection: &Selection, run: &RunArgs, destroy: bool, global: &Global) -> Exit {
-    let mut planned = None;
-    let exit = interruptible(async {
-        let options = match selection.options(destroy) {
-            Ok(options) => options,
-            Err(reason) => return complain(global, &reason),
-        };
-        let opened = match open(site, global) {
-            Ok(opened) => opened,
-            Err(exit) => return exit,
-        };
-        let snapshot = match opened.read(global).await {
-            Ok(snapshot) => snapshot,
-            Err(exit) => return exit,
-        };
-        let plan = plan::build(&opened.site, &snapshot, &options);
-        opened.show(&plan, run.format, global);
-        if !plan.refused.is_empty() {
-            return complain(global, "the plan holds a refusal; nothing was written");
-        }
-        planned = Some((opened, snapshot, plan));
-        Exit::Done
-    })
-    .await;
-    match planned {
-        Some((opened, snapshot, plan)) if !plan.is_empty() => opened.run(&plan, &snapshot, run, global).await,
-        _ => exit,
+/// Makes the server as the site says, or removes what carries the site's stamp: plans, shows, asks, runs.
+pub async fn run(args: &Args, destroy: bool, global: &Global) -> Exit {
+    let planned = planned(&args.site, &args.selection, destroy, global);
+    let (opened, snapshot, plan) = match interruptible(planned).await {
+        Ok(planned) => planned,
+        Err(exit) => return exit,
+    };
+    opened.show(&plan, args.run.format, global);
+    if !plan.refused.is_empty() {
+        return complain(global, "the plan holds a refusal; nothing was written");
     }
+    if plan.is_empty() {
+        return Exit::Done;
+    }
+    opened.run(&plan, &snapshot, &args.run, global).await
 }

@@ -181,6 +181,23 @@ pub fn open(args: &SiteArgs, global: &Global) -> Result<Opened, Exit> {
     Ok(Opened { site, masker, sources, client })
 }
 
+/// Loads a site, reads its server, and plans.
+///
+/// # Errors
+/// What went wrong, told already.
+pub async fn planned(
+    site: &SiteArgs,
+    selection: &Selection,
+    destroy: bool,
+    global: &Global,
+) -> Result<(Opened, Snapshot, Plan), Exit> {
+    let options = selection.options(destroy).map_err(|reason| complain(global, &reason))?;
+    let opened = open(site, global)?;
+    let snapshot = opened.read(global).await?;
+    let plan = plan::build(&opened.site, &snapshot, &options);
+    Ok((opened, snapshot, plan))
+}
+
 impl Opened {
     /// Reads the server.
     ///
@@ -228,7 +245,7 @@ impl Opened {
     pub async fn run(&self, plan: &Plan, snapshot: &Snapshot, args: &RunArgs, global: &Global) -> Exit {
         if !args.yes {
             let question = if plan.destroy { "Destroy all of this?" } else { "Apply this plan?" };
-            match ask(question, global) {
+            match interruptible(ask(question, global)).await {
                 Ok(true) => {}
                 Ok(false) => return complain(global, "declined; nothing was written"),
                 Err(exit) => return exit,
@@ -267,14 +284,18 @@ impl Opened {
 }
 
 /// A yes or no; without a terminal nobody can be asked.
-fn ask(question: &str, global: &Global) -> Result<bool, Exit> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
+async fn ask(question: &'static str, global: &Global) -> Result<bool, Exit> {
+    if !std::io::stdin().is_terminal() {
         return Err(complain(global, "there is no terminal to ask at; --yes applies the plan without asking"));
     }
-    let mut input: Box<dyn BufRead> = Box::new(stdin.lock());
-    let mut output: Box<dyn Write> = Box::new(std::io::stderr());
-    report::confirm(question, &mut input, &mut output).map_err(|error| complain(global, &error.to_string()))
+    // On a thread of its own, so that Ctrl-C is heard meanwhile.
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut input: Box<dyn BufRead> = Box::new(std::io::stdin().lock());
+        let mut output: Box<dyn Write> = Box::new(std::io::stderr());
+        report::confirm(question, &mut input, &mut output)
+    });
+    let answer = asking.await.map_err(std::io::Error::other).and_then(|answer| answer);
+    answer.map_err(|error| complain(global, &error.to_string()))
 }
 
 /// Counts Ctrl-C.
@@ -289,9 +310,13 @@ fn interrupts() -> Interrupt {
 }
 
 /// Runs what only reads; Ctrl-C leaves it at once.
-pub async fn interruptible(command: impl Future<Output = Exit>) -> Exit {
+///
+/// # Errors
+/// The command's own, or that it was interrupted.
+pub async fn interruptible<T>(command: impl Future<Output = Result<T, Exit>>) -> Result<T, Exit> {
     tokio::select! {
-        exit = command => exit,
-        _ = tokio::signal::ctrl_c() => Exit::Interrupted,
+        biased;
+        _ = tokio::signal::ctrl_c() => Err(Exit::Interrupted),
+        result = command => result,
     }
 }

@@ -2,7 +2,6 @@
 
 mod apply;
 mod common;
-mod destroy;
 mod logging;
 mod plan;
 mod remote;
@@ -51,7 +50,7 @@ enum Commands {
     /// Make the server as the site says
     Apply(apply::Args),
     /// Remove everything that carries the site's stamp
-    Destroy(destroy::Args),
+    Destroy(apply::Args),
     /// Show each instance of the site: state, addresses, ready, in step or not
     Status(status::Args),
     /// Servers by name
@@ -115,17 +114,14 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(cli: Cli) -> Exit {
     let global = &cli.global;
-    let command = async {
-        match cli.command {
-            Commands::Validate(args) => validate::run(&args, global),
-            Commands::Plan(args) => plan::run(&args, global).await,
-            Commands::Apply(args) => return apply::run(&args, global).await,
-            Commands::Destroy(args) => return destroy::run(&args, global).await,
-            Commands::Status(args) => status::run(&args, global).await,
-            Commands::Remote(args) => remote::run(&args, global).await,
-        }
-    };
-    command.await
+    match cli.command {
+        Commands::Validate(args) => validate::run(&args, global),
+        Commands::Plan(args) => plan::run(&args, global).await,
+        Commands::Apply(args) => apply::run(&args, false, global).await,
+        Commands::Destroy(args) => apply::run(&args, true, global).await,
+        Commands::Status(args) => status::run(&args, global).await,
+        Commands::Remote(args) => remote::run(&args, global).await,
+    }
 }
 
 /// An empty variable counts as unset, also where the flag takes no empty value.

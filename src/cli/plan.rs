@@ -1,8 +1,7 @@
 use clap::builder::BoolishValueParser;
 
-use super::common::{Format, Selection, SiteArgs, complain, interruptible, open};
+use super::common::{Format, Selection, SiteArgs, interruptible, planned};
 use super::{Exit, Global};
-use crate::plan;
 
 /// `lxdeploy plan`.
 #[derive(Debug, clap::Args)]
@@ -24,26 +23,15 @@ pub struct Args {
 
 /// Shows what an apply would do.
 pub async fn run(args: &Args, global: &Global) -> Exit {
-    interruptible(async {
-        let options = match args.selection.options(args.destroy) {
-            Ok(options) => options,
-            Err(reason) => return complain(global, &reason),
-        };
-        let opened = match open(&args.site, global) {
-            Ok(opened) => opened,
-            Err(exit) => return exit,
-        };
-        let snapshot = match opened.read(global).await {
-            Ok(snapshot) => snapshot,
-            Err(exit) => return exit,
-        };
-        let plan = plan::build(&opened.site, &snapshot, &options);
-        opened.show(&plan, args.format, global);
-        match () {
-            () if !plan.refused.is_empty() => Exit::Failed,
-            () if args.detailed_exitcode && !plan.is_empty() => Exit::Pending,
-            () => Exit::Done,
-        }
-    })
-    .await
+    let planned = planned(&args.site, &args.selection, args.destroy, global);
+    let (opened, _, plan) = match interruptible(planned).await {
+        Ok(planned) => planned,
+        Err(exit) => return exit,
+    };
+    opened.show(&plan, args.format, global);
+    match () {
+        () if !plan.refused.is_empty() => Exit::Failed,
+        () if args.detailed_exitcode && !plan.is_empty() => Exit::Pending,
+        () => Exit::Done,
+    }
 }

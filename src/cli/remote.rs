@@ -2,7 +2,7 @@ use std::io::{self, IsTerminal};
 
 use clap::builder::BoolishValueParser;
 
-use super::common::{Format, complain, interruptible};
+use super::common::{Format, complain};
 use super::{Exit, Global};
 use crate::lxd::enrol::{self, Found, Target};
 use crate::lxd::remotes::{self, OwnRemote, Remote};
@@ -79,7 +79,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
     let result = match &args.command {
         // Not under `interruptible`: there Ctrl-C would wait for an answer to the question.
         Commands::Add(args) => add(args).await,
-        Commands::List(args) => return interruptible(async { list(args, global) }).await,
+        Commands::List(args) => return list(args, global),
         Commands::Remove(args) => remove(args),
     };
     match result {

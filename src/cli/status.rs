@@ -29,15 +29,9 @@ const CHECK: Duration = Duration::from_secs(1);
 
 /// Shows each instance of the site.
 pub async fn run(args: &Args, global: &Global) -> Exit {
-    interruptible(async {
-        let opened = match open(&args.site, global) {
-            Ok(opened) => opened,
-            Err(exit) => return exit,
-        };
-        let snapshot = match opened.read(global).await {
-            Ok(snapshot) => snapshot,
-            Err(exit) => return exit,
-        };
+    let shown = interruptible(async {
+        let opened = open(&args.site, global)?;
+        let snapshot = opened.read(global).await?;
         let plan = plan::build(&opened.site, &snapshot, &plan::Options::default());
         let refused = |address: &crate::model::Address| {
             plan.refused
@@ -58,9 +52,9 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
             Format::Text => print!("{}", status::table(&rows, Style::of(&std::io::stdout(), global.no_color))),
             Format::Json => println!("{}", status::json(&opened.site.name, &rows)),
         }
-        Exit::Done
-    })
-    .await
+        Ok(Exit::Done)
+    });
+    shown.await.unwrap_or_else(|exit| exit)
 }
 
 async fn one(

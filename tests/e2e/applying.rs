@@ -160,6 +160,7 @@ fn an_image_that_the_server_fetches_from_another() {
     let case = Case::new("fetched");
     let read = |file: &str| std::fs::read_to_string(bed::directory().join(file)).unwrap().trim().to_owned();
     // The server fetches from its own other self: a project that publishes.
+    case.repack("touch x/rootfs/root/fetched");
     let tarball = case.path("busybox.tar.xz");
     bed::lxc(&["image", "import", tarball.to_str().unwrap(), "--alias", "t-fetched", "--alias", "t-again", "--public"])
         .exits(0);

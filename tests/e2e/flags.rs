@@ -1,6 +1,6 @@
 //! The command line: targets, prompts, variables, formats, exit codes.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 use crate::bed::{Case, finish};
@@ -52,13 +52,22 @@ fn a_prompt_takes_yes_alone() {
         command.args(["-qec", &line, "/dev/null"]).current_dir(case.path("."));
         command.envs(environment.into_iter().filter_map(|(key, value)| Some((key, value?))));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(format!("{text}\n").as_bytes()).unwrap();
+        let mut seen = vec![];
+        while !String::from_utf8_lossy(&seen).contains("is accepted: ") {
+            let mut byte = [0];
+            assert_eq!(child.stdout.as_mut().unwrap().read(&mut byte).unwrap(), 1, "no question");
+            seen.extend(byte);
+        }
+        // Open until the end: its end would be an answer, too.
+        let mut keyboard = child.stdin.take().unwrap();
+        keyboard.write_all(text.as_bytes()).unwrap();
         finish(child)
     };
-    answer("y").exits(1).says("declined");
-    answer("").exits(1).says("declined");
+    answer("y\n").exits(1).says("declined");
+    answer("\n").exits(1).says("declined");
+    answer("\u{3}").exits(130);
     assert!(case.try_get("projects/t-prompt").is_none());
-    answer("yes").exits(0);
+    answer("yes\n").exits(0);
     assert!(case.try_get("projects/t-prompt").is_some());
     case.destroy(&[]);
 }
