@@ -74,9 +74,8 @@ impl One<'_> {
 
     /// Makes each wanted alias, or moves it here.
     async fn set_aliases(&self, object: &Object, project: &str, fingerprint: &str) -> Result<(), Failure> {
-        let wanted = object.fields.get(&Path::field("aliases")).and_then(|wanted| wanted.value.as_array());
         let id = Id { project: project.to_owned(), pool: None, name: fingerprint.to_owned() };
-        for alias in wanted.into_iter().flatten().filter_map(Value::as_str) {
+        for alias in object.fields.keys().filter_map(image::alias_of) {
             match self.send(&image::alias_call(&id, alias, fingerprint)).await {
                 Ok(_) => {}
                 Err(error) if error.already_exists() => {
@@ -104,5 +103,6 @@ impl One<'_> {
 }
 
 fn is_alias_or_content(path: &Path) -> bool {
-    matches!(path, Path::Field(name) if ["aliases", "fingerprint", "source"].contains(&name.as_str()))
+    let is_content = |name: &String| ["fingerprint", "source"].contains(&name.as_str());
+    image::alias_of(path).is_some() || matches!(path, Path::Field(name) if is_content(name))
 }

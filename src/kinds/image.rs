@@ -15,6 +15,7 @@
 //! move, then the old one goes. An image serves several sites when they name the same files: each leaves a
 //! property `lxdeploy.SITE` on it, and it goes when the last of them does.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::declare::check_path_part;
-use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw, Stamp, Wanted, body};
+use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw, Record, Stamp, Wanted, body};
 use crate::diagnostic::Diagnostic;
 use crate::lxd::{Body as CallBody, Call, Method, escape};
 use crate::model::{Id, Path, value};
@@ -149,14 +150,8 @@ impl Kind for Image {
                 return None;
             }
         }
-        let names = |list: &Spanned<Vec<Spanned<String>>>| -> Vec<String> {
-            list.value.iter().map(|name| name.value.clone()).collect()
-        };
-        if let Some(aliases) = &body.aliases {
-            let mut names = names(aliases);
-            names.sort();
-            names.dedup();
-            fields.insert(Path::field("aliases"), leaf(names.into(), aliases));
+        for alias in body.aliases.iter().flat_map(|aliases| &aliases.value) {
+            fields.insert(alias_path(&alias.value), leaf(true.into(), alias));
         }
         if let Some(profiles) = &body.profiles {
             let names: Vec<String> = profiles.value.iter().map(|profile| cx.reference("profiles", profile)).collect();
@@ -187,11 +182,11 @@ impl Kind for Image {
         check_path_part(name, "image")
     }
 
-    /// Aliases are compared as names.
+    /// Each alias is a leaf of its own: those that others made are theirs.
     fn live(&self, live: &Raw, path: &Path) -> Option<Value> {
-        match path {
-            Path::Field(name) if name == "aliases" => Some(alias_names(live).into()),
-            _ => body::get(live, path),
+        match alias_of(path) {
+            Some(alias) => alias_names(live).iter().any(|name| name == alias).then_some(Value::Bool(true)),
+            None => body::get(live, path),
         }
     }
 
@@ -243,7 +238,7 @@ impl Kind for Image {
     /// by its fingerprint before it asks for the calls.
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
         let mut body = super::document(object, cx);
-        body.remove("aliases");
+        body.retain(|key, _| !key.starts_with(ALIASES));
         body.remove("fingerprint");
         body.remove("name");
         let properties = body.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -293,19 +288,29 @@ impl Kind for Image {
             calls.push(self.call(Method::Put, id, after).json(Value::Object(pick(after))));
         }
         let (old, new) = (alias_names(before), wanted_aliases(after));
-        for alias in old.iter().filter(|alias| !new.contains(alias)) {
+        for alias in old.iter().filter(|alias| !new.contains(*alias)) {
             calls.push(Call::delete(&["images", "aliases", alias]).project(&id.project));
         }
-        for alias in new.iter().filter(|alias| !old.contains(alias)) {
+        for alias in new.iter().filter(|alias| !old.contains(*alias)) {
             calls.push(alias_call(id, alias, &fingerprint(after)));
         }
         calls
     }
 
-    /// While another site's property is on it, only ours is taken away.
+    /// While another site's property is on it, only ours is taken away, and our aliases.
     fn delete(&self, site: &str, id: &Id, live: &Raw) -> Vec<Call> {
-        if self.stamps(live).iter().any(|stamp| stamp.site != site) {
+        let stamps = self.stamps(live);
+        if stamps.iter().any(|stamp| stamp.site != site) {
             let mut after = live.clone();
+            let ours = stamps.iter().filter(|stamp| stamp.site == site);
+            for record in ours.filter_map(|stamp| Record::parse(&stamp.record).ok()) {
+                for key in record.k.keys() {
+                    let path = Path::from_record(key, self.free_map());
+                    if alias_of(&path).is_some() {
+                        body::set(&mut after, &path, None);
+                    }
+                }
+            }
             body::write(&mut after, &self.stamp_leaves(site, None));
             return self.update(id, live, &after);
         }
@@ -341,8 +346,34 @@ pub fn move_alias_call(id: &Id, alias: &str, fingerprint: &str) -> Call {
         .project(&id.project)
 }
 
-fn wanted_aliases(after: &Raw) -> Vec<String> {
-    alias_names(after)
+/// The aliases that an image is to have: those that it has, and the leaves that say otherwise.
+fn wanted_aliases(after: &Raw) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = alias_names(after).into_iter().collect();
+    for (key, value) in after {
+        let Some(alias) = key.strip_prefix(ALIASES) else { continue };
+        if *value == Value::Bool(true) {
+            names.insert(alias.to_owned());
+        } else {
+            names.remove(alias);
+        }
+    }
+    names
+}
+
+/// What the leaves of aliases begin with.
+const ALIASES: &str = "aliases.";
+
+/// The leaf of one alias.
+fn alias_path(alias: &str) -> Path {
+    Path::field(format!("{ALIASES}{alias}"))
+}
+
+/// The alias that a leaf is about.
+pub fn alias_of(path: &Path) -> Option<&str> {
+    match path {
+        Path::Field(name) => name.strip_prefix(ALIASES),
+        Path::Entry { .. } | Path::Device { .. } => None,
+    }
 }
 
 /// LXD tells a VM's disk from a root file system by the part's name.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::FieldDiff;
-use crate::kinds::{Fields, Kind, Raw, Record, Wanted, hash};
+use crate::kinds::{Fields, Kind, Raw, Record, Wanted, hash, image};
 use crate::model::Path;
 
 /// What a comparison found.
@@ -89,7 +89,9 @@ fn is_same(kind: &dyn Kind, path: &Path, wanted: &Value, live: Option<&Value>) -
 /// Fields that are LXD's to choose where the file is silent are released, not emptied.
 fn is_removable(path: &Path) -> bool {
     match path {
-        Path::Field(name) => ["description", "ingress", "egress", "aliases"].contains(&name.as_str()),
+        Path::Field(name) => {
+            ["description", "ingress", "egress"].contains(&name.as_str()) || image::alias_of(path).is_some()
+        }
         Path::Entry { .. } | Path::Device { .. } => true,
     }
 }

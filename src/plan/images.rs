@@ -202,13 +202,7 @@ impl Builder<'_> {
 
     /// An alias that points at an image that is not ours is somebody's.
     fn check_aliases(&mut self, object: &Object, id: &Id, own: Option<&str>) {
-        let wanted = object
-            .fields
-            .get(&Path::field("aliases"))
-            .and_then(|wanted| wanted.value.as_array())
-            .cloned()
-            .unwrap_or_default();
-        for alias in wanted.iter().filter_map(Value::as_str) {
+        for alias in object.fields.keys().filter_map(image::alias_of) {
             let holder = self.snapshot.all("images").find(|(live, raw)| {
                 live.project == id.project
                     && Some(live.name.as_str()) != own

@@ -208,3 +208,43 @@ fn a_record_of_a_newer_lxdeploy_is_not_touched() {
     case.lxc(&["config", "set", "one", r#"user.lxdeploy.record={"v":1}"#]);
     case.destroy(&[]);
 }
+
+#[test]
+fn an_image_serves_two_sites_and_each_alias_is_somebodys() {
+    let case = Case::new("shared");
+    let site = "projects: {\"@NAME@\": {}}\nimages: {bb: {source: {file: busybox.tar.xz}, aliases: [ours, also]}}\n";
+    case.site(site);
+    case.apply(&[]);
+    case.write(
+        "other.yaml",
+        "site: t-shared-2\nproject: @NAME@\nimages: {bb: {source: {file: busybox.tar.xz}, aliases: [theirs]}}\n",
+    );
+    case.run(&["apply", "other.yaml", "--yes"]).exits(0);
+    let target = case.get("images/aliases/ours")["target"].as_str().unwrap().to_owned();
+    case.lxc(&["image", "alias", "create", "nobodys", &target]);
+    // Neither sees the other's alias, nor somebody's, as a difference.
+    assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
+    case.run(&["plan", "other.yaml", "--detailed-exitcode"]).exits(0);
+    let aliases = || -> Vec<String> {
+        let image = case.get(&format!("images/{target}"));
+        let mut names: Vec<String> = image["aliases"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|alias| alias["name"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(aliases(), ["also", "nobodys", "ours", "theirs"]);
+    // What left the file goes, and no more.
+    case.site(&site.replace(", also", ""));
+    assert_eq!(case.plan(&[]).paths("images.bb"), ["aliases.also"]);
+    case.apply(&[]);
+    assert_eq!(aliases(), ["nobodys", "ours", "theirs"]);
+    // The image goes with the last of its sites.
+    case.run(&["destroy", "other.yaml", "--yes"]).exits(0);
+    assert_eq!(aliases(), ["nobodys", "ours"]);
+    case.destroy(&[]);
+    assert!(case.try_get("projects/t-shared").is_none());
+}
