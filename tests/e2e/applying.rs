@@ -20,7 +20,7 @@ networks:
   "@BRIDGE@":
     project: default
     type: bridge
-    config: {ipv4.address: @NET@.1/24, ipv4.nat: yes, ipv6.address: none}
+    config: {ipv4.address: @NET@.1/24, ipv4.dhcp.ranges: @NET@.100-@NET@.199, ipv4.nat: yes, ipv6.address: none}
 profiles:
   base:
     description: common to all
@@ -84,6 +84,9 @@ fn everything_is_made_once_and_goes_again() {
     for row in ["memcached", "api-1", "api-2"] {
         let line = status.stdout.lines().find(|line| line.contains(row)).unwrap();
         assert!(line.contains("Running") && line.contains(&case.net) && line.contains("in step"), "{line}");
+        if let Some(index) = row.strip_prefix("api-") {
+            assert!(line.contains(&format!("{}.1{index} ", case.net)), "{line}");
+        }
     }
 
     // Data stays unless it is named, and what holds it.
