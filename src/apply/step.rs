@@ -174,7 +174,7 @@ impl One<'_> {
             match self.send(&call).await {
                 Ok(_) => {}
                 // An earlier run that did not come further than some of the members.
-                Err(Error::Api { message, .. }) if is_pending(&call) && message.contains("already") => {}
+                Err(error) if is_pending(&call) && error.is_pending_already() => {}
                 // Lost answers and repeated requests: what counts is whether our object is there.
                 Err(error) if error.already_exists() || matches!(error, Error::OutcomeUnknown(_)) => {
                     if !self.is_made(kind, &id).await? {
@@ -357,21 +357,16 @@ impl One<'_> {
         let timeout = lifecycle.map_or(instance::STOP_TIMEOUT, |lifecycle| lifecycle.stop_timeout);
         let timeout = if self.context.run.force_stop { Duration::ZERO } else { timeout };
         if !timeout.is_zero() {
-            match self.power(&instance::power_call(id, "stop", Some(timeout)), "Stopped").await {
+            match self.switch(&instance::power_call(id, "stop", Some(timeout)), "Stopped").await {
                 Ok(()) => return Ok(()),
-                Err(failure) => {
-                    tracing::info!("{}: not stopped in time ({}); by force now", self.step.address, failure.message)
-                }
+                Err(error) => tracing::info!("{}: not stopped in time ({error}); by force now", self.step.address),
             }
         }
         let force = instance::power_call(id, "stop", Some(Duration::ZERO));
-        match self.power(&force, "Stopped").await {
+        match self.switch(&force, "Stopped").await {
             // LXD gives a stop by force 30 s to clean up; on a busy machine that was seen to be too few.
-            Err(failure) if failure.message.contains("timed out") => {
-                tracing::info!("{}: {}; once more", self.step.address, failure.message);
-                self.power(&force, "Stopped").await
-            }
-            result => result,
+            Err(error) if error.ran_out() => self.power(&force, "Stopped").await,
+            result => result.map_err(Failure::from),
         }
     }
 
@@ -380,27 +375,24 @@ impl One<'_> {
         self.power(&instance::power_call(&self.id(), "start", None), "Running").await
     }
 
-    /// A change of power is not the same sent twice, so a doubtful answer is settled by looking.
+    /// A change of power; where it fails to run, with what the instance has to say.
     async fn power(&self, call: &Call, wanted: &str) -> Result<(), Failure> {
-        match self.send(call).await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let id = if self.step.verb == Verb::Stop { &self.change.id } else { &self.id() };
-                let now = match &error {
-                    Error::OutcomeUnknown(_) => self.read(id, &Raw::new()).await?,
-                    error if error.is_in_that_state() || error.to_string().contains("timed out") => {
-                        self.read(id, &Raw::new()).await?
-                    }
-                    error if error.is_not_found() && wanted == "Stopped" => return Ok(()),
-                    _ => None,
-                };
-                if now.is_some_and(|(raw, _)| raw.get("status").is_some_and(|status| status == wanted)) {
-                    return Ok(());
-                }
-                let details = if wanted == "Running" { guest::last_log_lines(self.client, id).await } else { vec![] };
-                Err(Failure { message: error.to_string(), details })
-            }
+        let Err(error) = self.switch(call, wanted).await else { return Ok(()) };
+        let details = if wanted == "Running" { guest::last_log_lines(self.client, &self.id()).await } else { vec![] };
+        Err(Failure { message: error.to_string(), details })
+    }
+
+    /// A change of power is not the same sent twice, so a doubtful answer is settled by looking.
+    async fn switch(&self, call: &Call, wanted: &str) -> Result<(), Error> {
+        let Err(error) = self.send(call).await else { return Ok(()) };
+        let is_doubtful = matches!(error, Error::OutcomeUnknown(_)) || error.is_in_that_state() || error.ran_out();
+        if error.is_not_found() && wanted == "Stopped" {
+            return Ok(());
         }
+        let id = if self.step.verb == Verb::Stop { &self.change.id } else { &self.id() };
+        let now = if is_doubtful { self.read(id, &Raw::new()).await? } else { None };
+        let is_reached = now.is_some_and(|(raw, _)| raw.get("status").is_some_and(|status| status == wanted));
+        if is_reached { Ok(()) } else { Err(error) }
     }
 
     async fn ready(&self) -> Result<(), Failure> {

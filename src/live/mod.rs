@@ -137,8 +137,7 @@ impl Request {
 
     /// True if it is the project or pool itself that is not there.
     fn is_of_a_missing_place(&self, error: &lxd::Error) -> bool {
-        let text = error.to_string().to_ascii_lowercase();
-        self.pool.is_some() || text.contains("project not found")
+        self.pool.is_some() || error.is_missing_project()
     }
 }
 

@@ -80,6 +80,21 @@ impl Error {
             if *code == 409 || message.contains("already exists") || message.contains("same fingerprint"))
     }
 
+    /// A pool or network that an earlier run began: on this member it is pending.
+    pub fn is_pending_already(&self) -> bool {
+        matches!(self, Error::Api { message, .. } if message.contains("already"))
+    }
+
+    /// The project that was asked about is not there; LXD 5.0 answers an empty list in its place.
+    pub fn is_missing_project(&self) -> bool {
+        matches!(self, Error::Api { message, .. } if message.to_ascii_lowercase().contains("project not found"))
+    }
+
+    /// The operation did not come to its end within LXD's own time.
+    pub fn ran_out(&self) -> bool {
+        matches!(self, Error::Api { message, .. } if message.contains("timed out"))
+    }
+
     /// The instance has the power state that was asked for.
     pub fn is_in_that_state(&self) -> bool {
         matches!(self, Error::Api { message, .. } if {
@@ -136,6 +151,15 @@ mod tests {
         assert!(!api(400, "The instance is already running").is_transient());
         assert!(api(400, "The instance is already running").is_in_that_state());
         assert!(!api(400, "Invalid devices").is_transient());
+    }
+
+    #[test]
+    fn lxds_words_for_what_is_half_done() {
+        let api = |message: &str| Error::Api { code: 400, message: message.into() };
+        assert!(api("Instance \"stop\" operation timed out after 30s").ran_out());
+        assert!(!Error::TimedOut("PUT /1.0/instances/a/state".into()).ran_out());
+        assert!(api("Storage pool already pending on member n1").is_pending_already());
+        assert!(api("Project not found").is_missing_project());
     }
 
     #[test]

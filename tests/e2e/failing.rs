@@ -93,6 +93,20 @@ fn a_refusal_anywhere_writes_nothing_at_all() {
 }
 
 #[test]
+fn an_operation_that_takes_longer_than_its_timeout_fails_and_the_next_apply_goes_on() {
+    let case = Case::new("timeout");
+    // Enough to be unpacked for longer than the time that is given.
+    case.repack("dd if=/dev/urandom of=x/rootfs/root/blob bs=1M count=24 status=none");
+    case.site(&format!("{BASE}\ninstances: {{one: {{image: bb, profiles: [base], state: stopped}}}}\n"));
+    case.apply(&["--exclude", "instances.one"]);
+    let failed = case.run(&["apply", "site.yaml", "--yes", "--timeout", "1ms"]).exits(1);
+    failed.says("is not done in time").says("--timeout");
+    case.apply(&[]);
+    assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
+    case.destroy(&[]);
+}
+
+#[test]
 fn progress_is_lxds_own() {
     let case = Case::new("progress");
     // Enough to be told of more than once.
