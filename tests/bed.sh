@@ -11,6 +11,7 @@
 #          busybox.tar.xz   an image of 1 MB that boots in a third of a second and asks for an address
 #          https-address    where the daemon listens for HTTPS
 #          trust-password   what enrols a client certificate there; Incus has no such thing
+#          incus            on a bed of Incus, its own client
 #        Incus is unpacked, not installed: see tests/incus.sh.
 #        A bed that runs is left as it is; one whose daemon died is started again.
 # stop   takes all of it away: instances, bridges, mounts, the daemon and DIR. A daemon that died is no
@@ -116,6 +117,7 @@ start() {
     start_lxcfs "$dir/lxcfs.log" "$dir/lxcfs.pid"
     if [[ $kind == incus ]]; then
         unpack_incus
+        ln -sfn "$INCUS_ROOT/usr/bin/incus" "$dir/incus"
         live_pid "$dir/incus.pid" incusd >/dev/null || start_incus "$dir" lxd "$dir/incus.log" "$dir/incus.pid"
     else
         live_pid "$dir/lxd.pid" lxd >/dev/null || start_lxd "$dir" lxd "$dir/lxd.log" "$dir/lxd.pid"

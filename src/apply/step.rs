@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use super::driver::Run;
 use crate::guest;
 use crate::kinds::{Creation, ImageRef, ImageSource, Kind, Object, Raw, body, image, instance};
-use crate::lxd::{Call, Client, Error, Method, Progress, remotes};
+use crate::lxd::{Call, Client, Error, Method, Progress, forbidden, remotes};
 use crate::model::{Address, Event, Id, Outcome, Path, StepId, Verb};
 use crate::plan::{Action, Change, Plan, Step, Work};
 
@@ -72,7 +72,10 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
     };
     match result {
         Ok(()) => Outcome::Done,
-        Err(Failure { message, details }) => Outcome::Failed { message, details },
+        Err(Failure { message, mut details }) => {
+            details.extend(forbidden::remedy(&message, context.run.snapshot.server.program()));
+            Outcome::Failed { message, details }
+        }
     }
 }
 

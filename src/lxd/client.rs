@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures_util::stream;
 use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, header};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -97,6 +99,16 @@ impl Client {
     /// What the user calls the server.
     pub fn name(&self) -> &str {
         &self.endpoint.name
+    }
+
+    /// SHA-256 of the certificate that we show; none at a socket.
+    pub fn identity(&self) -> Option<String> {
+        match &self.endpoint.address {
+            Address::Https { identity: (certificate, _), .. } => {
+                CertificateDer::from_pem_file(certificate).ok().map(|certificate| tls::fingerprint_of(&certificate))
+            }
+            Address::Socket(_) => None,
+        }
     }
 
     /// How many requests were sent.

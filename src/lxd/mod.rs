@@ -7,6 +7,7 @@ mod client;
 mod endpoint;
 pub mod enrol;
 mod error;
+pub mod forbidden;
 pub mod identity;
 mod progress;
 pub mod remotes;

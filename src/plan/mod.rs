@@ -9,6 +9,7 @@ mod overlay;
 mod ownership;
 mod prune;
 mod references;
+mod restricted;
 mod select;
 
 use serde_json::Value;

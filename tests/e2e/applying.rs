@@ -168,9 +168,7 @@ fn an_image_that_the_server_fetches_from_another() {
     bed::lxc(&["image", "import", tarball.to_str().unwrap(), "--alias", "t-fetched", "--alias", "t-again", "--public"])
         .exits(0);
     let url = format!("https://{}", read("https-address"));
-    let mut add = case.command(&["remote", "add", "publisher", &url, "--accept-certificate"]);
-    add.env("LXDEPLOY_TRUST_PASSWORD", read("trust-password"));
-    bed::finish(add.spawn().unwrap()).exits(0);
+    case.run(&["remote", "add", "publisher", &bed::token("publisher", &[])]).exits(0);
     let site = format!(
         r#"
 projects: {{"@NAME@": {{}}}}
