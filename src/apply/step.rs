@@ -173,7 +173,7 @@ impl One<'_> {
         let members: &[String] = if kind.is_made_per_member(object) { self.members().await? } else { &[] };
         let creation = Creation { id: &id, stamp_leaves: leaves, image, certificate: None, fingerprint: None, members };
         let is_pending = |call: &Call| !members.is_empty() && call.query.iter().any(|(key, _)| *key == "target");
-        for call in kind.create(object, &creation) {
+        for call in kind.create(object, &creation).into_iter().map(|call| self.in_its_protocol(call)) {
             match self.send(&call).await {
                 Ok(_) => {}
                 // An earlier run that did not come further than some of the members.

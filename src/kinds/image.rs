@@ -84,6 +84,8 @@ struct SourceBody {
 #[serde(rename_all = "lowercase")]
 enum Protocol {
     Simplestreams,
+    /// That between servers; each calls it by its own name.
+    #[serde(alias = "incus")]
     Lxd,
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::endpoint::{Address, Endpoint};
 use super::progress::Followers;
-use super::{Body, Call, Error, Method, tls};
+use super::{Body, Call, Error, Method, socket, tls};
 
 /// A connection to one server; cheap to clone.
 #[derive(Clone, Debug)]
@@ -299,10 +299,9 @@ impl Client {
         }
         let text = causes(error);
         match &self.endpoint.address {
-            Address::Socket(path) if text.contains("ermission denied") => Error::Config(format!(
-                "{}: permission denied; run as root, or as a member of the group that owns the socket (`lxd`, or `incus-admin`)",
-                path.display()
-            )),
+            Address::Socket(path) if text.contains("ermission denied") => {
+                Error::Config(socket::permission_denied(path))
+            }
             Address::Socket(path) if error.is_connect() => Error::NotSent(format!("{}: {text}", path.display())),
             _ if error.is_connect() => Error::NotSent(format!("{}: {text}", self.base)),
             _ => Error::OutcomeUnknown(text),

@@ -12,6 +12,7 @@ pub mod identity;
 mod progress;
 pub mod remotes;
 mod server;
+mod socket;
 mod tls;
 mod token;
 

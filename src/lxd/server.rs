@@ -53,6 +53,11 @@ impl Server {
         if self.kind == "incus" { "incus" } else { "lxc" }
     }
 
+    /// By which protocol it fetches images from others of its kind.
+    pub fn protocol(&self) -> &'static str {
+        if self.kind == "incus" { "incus" } else { "lxd" }
+    }
+
     /// True if the server has an API extension.
     pub fn has(&self, extension: &str) -> bool {
         self.extensions.contains(extension)

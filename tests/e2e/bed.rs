@@ -230,11 +230,6 @@ pub fn lxc(arguments: &[&str]) -> Output {
     output(command)
 }
 
-/// True on Incus, by its own answer.
-pub fn is_incus() -> bool {
-    lxc(&["query", "/1.0"]).exits(0).json()["environment"]["server"] == "incus"
-}
-
 /// A token that enrols one client certificate, which the server will know by this name.
 pub fn token(name: &str, arguments: &[&str]) -> String {
     let all: Vec<&str> =

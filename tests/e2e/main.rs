@@ -10,4 +10,5 @@ mod failing;
 mod flags;
 mod ownership;
 mod restricted;
+mod unprivileged;
 mod updating;

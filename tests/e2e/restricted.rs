@@ -7,6 +7,10 @@ use crate::bed::{self, Case, lxc};
 /// A case whose project an administrator has made, and who is enrolled as `dc` with a certificate for it alone.
 fn enrolled(name: &str, project_config: &[&str]) -> Case {
     let case = Case::new(name);
+    // Of an earlier run on the same bed.
+    for row in bed::certificates().into_iter().filter(|row| row["name"] == case.name.as_str()) {
+        lxc(&["config", "trust", "remove", row["fingerprint"].as_str().unwrap()]).exits(0);
+    }
     let mut create = vec!["project", "create", case.name.as_str()];
     create.extend(project_config.iter().flat_map(|entry| ["-c", entry]));
     lxc(&create).exits(0);
