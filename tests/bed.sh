@@ -18,7 +18,7 @@
 # stop   takes all of it away: instances, bridges, mounts, the daemon and DIR. A daemon that died is no
 #        obstacle, nor is a bed that is gone already.
 #
-# Without a word about it, LXDEPLOY_TEST_KIND says which of the two. Needs root.
+# Without a word about it, a new bed is of the kind that LXDEPLOY_TEST_KIND names. Needs root.
 set -euo pipefail
 
 PACKAGES=(lxd lxd-client lxd-tools lxcfs dnsmasq-base iproute2 nftables iptables squashfs-tools uidmap attr acl
@@ -210,7 +210,8 @@ stop() {
 
 [[ ${1-} == start && ($# -eq 2 || $# -eq 3 && ($3 == lxd || $3 == incus)) || ${1-} == stop && $# -eq 2 ]] ||
     die "usage: tests/bed.sh start DIR [lxd|incus] | stop DIR"
-kind=${3:-${LXDEPLOY_TEST_KIND:-lxd}}
 dir=$(realpath -m -- "$2")
+kind=${3:-$(cat "$dir/bed" 2>/dev/null || true)}
+kind=${kind:-${LXDEPLOY_TEST_KIND:-lxd}}
 [[ $dir == /?*/?* ]] || die "$dir: a directory of its own is needed"
 "$1"
