@@ -16,7 +16,7 @@ debian_sources() {
 # Incus, and what it needs and is not installed here. Debian 12 has it in its backports.
 unpack_incus() {
     [[ -d $INCUS_ROOT ]] && return
-    local work sources signed= package
+    local work sources signed="" package
     sources=$(debian_sources)
     [[ -n $sources ]] || { apt-get update -qq >&2; sources=$(debian_sources); }
     [[ -n $sources ]] || die "apt knows no source of Debian itself, so none of Incus"
