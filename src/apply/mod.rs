@@ -2,6 +2,7 @@
 
 mod driver;
 mod image;
+pub mod lock;
 pub mod schedule;
 mod step;
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedSender};
 
 use super::driver::Run;
+use super::lock::Lock;
 use crate::guest;
 use crate::kinds::{Creation, ImageRef, ImageSource, Kind, Object, Raw, body, image, instance};
 use crate::lxd::{Call, Client, Error, Method, Progress, remotes};
@@ -21,6 +22,8 @@ pub struct Context<'a> {
     events: UnboundedSender<Event>,
     /// Fingerprints of images that this run made.
     pub(super) images: RefCell<HashMap<Address, String>>,
+    /// The run's lock, as soon as it is had.
+    pub(super) lock: std::cell::OnceCell<Lock>,
     /// The cluster's members, read once, when something is made on each of them.
     members: tokio::sync::OnceCell<Vec<String>>,
 }
@@ -46,7 +49,7 @@ impl Failure {
 impl<'a> Context<'a> {
     /// For one run.
     pub fn new(plan: &'a Plan, run: &'a Run<'a>, events: UnboundedSender<Event>) -> Self {
-        Context { plan, run, events, images: RefCell::default(), members: Default::default() }
+        Context { plan, run, events, images: RefCell::default(), lock: Default::default(), members: Default::default() }
     }
 }
 
@@ -314,6 +317,9 @@ impl One<'_> {
         let (id, live) = (&self.change.id, self.work.live.clone().unwrap_or_default());
         if kind.section() == "projects" {
             self.delete_cached_images(&id.name).await?;
+            if let Some(lock) = self.context.lock.get().filter(|lock| lock.project() == id.name) {
+                lock.release().await;
+            }
         }
         if self.context.images.borrow().values().any(|made| *made == id.name) {
             // The image that replaces it turned out to be the same.

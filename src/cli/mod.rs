@@ -2,10 +2,14 @@
 
 mod apply;
 mod common;
+mod destroy;
+mod execute;
 mod logging;
 mod plan;
 mod remote;
+mod saved;
 mod status;
+mod unlock;
 mod validate;
 
 use std::process::ExitCode;
@@ -50,7 +54,9 @@ enum Commands {
     /// Make the server as the site says
     Apply(apply::Args),
     /// Remove everything that carries the site's stamp
-    Destroy(apply::Args),
+    Destroy(destroy::Args),
+    /// Remove the lock of an apply that is gone
+    Unlock(unlock::Args),
     /// Show each instance of the site: state, addresses, ready, in step or not
     Status(status::Args),
     /// Servers by name
@@ -117,8 +123,9 @@ async fn dispatch(cli: Cli) -> Exit {
     match cli.command {
         Commands::Validate(args) => validate::run(&args, global),
         Commands::Plan(args) => plan::run(&args, global).await,
-        Commands::Apply(args) => apply::run(&args, false, global).await,
-        Commands::Destroy(args) => apply::run(&args, true, global).await,
+        Commands::Apply(args) => apply::run(&args, global).await,
+        Commands::Destroy(args) => destroy::run(&args, global).await,
+        Commands::Unlock(args) => unlock::run(&args, global).await,
         Commands::Status(args) => status::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
     }

@@ -43,6 +43,25 @@ impl Snapshot {
         self.objects.get(section).into_iter().flatten()
     }
 
+    /// The sites whose stamps were seen, each with the project in which most of its objects are.
+    pub fn sites(&self) -> BTreeMap<String, String> {
+        let mut counts: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+        for (kind, id, raw) in
+            kinds::all().iter().flat_map(|kind| self.all(kind.section()).map(|(id, raw)| (*kind, id, raw)))
+        {
+            for stamp in kind.stamps(raw) {
+                let project = if kind.section() == "projects" { &id.name } else { &id.project };
+                // What lives in `default` for want of a feature says little.
+                let weight = if project == "default" { 1 } else { 1000 };
+                *counts.entry(stamp.site).or_default().entry(project).or_default() += weight;
+            }
+        }
+        let home = |projects: BTreeMap<&str, usize>| {
+            projects.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name.to_owned())
+        };
+        counts.into_iter().filter_map(|(site, projects)| Some((site, home(projects)?))).collect()
+    }
+
     /// Adds a live object.
     pub fn insert(&mut self, section: &'static str, id: Id, raw: Raw) {
         self.objects.entry(section).or_default().insert(id, raw);
@@ -54,17 +73,40 @@ impl Snapshot {
 /// # Errors
 /// The server cannot be reached, does not trust us, or answers something else than the API says.
 pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -> Result<Snapshot, lxd::Error> {
-    let mut snapshot = Snapshot { projects: Projects::wanted(objects), ..Snapshot::default() };
     let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
     named.insert(home.to_owned());
-    let mut pools: BTreeSet<String> = objects
+    let pools: BTreeSet<String> = objects
         .iter()
         .filter_map(|object| object.pool.clone())
         .chain(
             objects.iter().filter(|object| object.kind.section() == "storage_pools").map(|object| object.name.clone()),
         )
         .collect();
+    gather(client, site, objects, named, pools).await
+}
 
+/// Reads all projects and pools, for want of a file that says which ones a site is in.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_everywhere(client: &Client, site: &str) -> Result<Snapshot, lxd::Error> {
+    let names = async |section: &str| -> Result<BTreeSet<String>, lxd::Error> {
+        let Some(kind) = kinds::by_section(section) else { return Ok(BTreeSet::new()) };
+        let (rows, _) = client.read::<Option<Vec<row::Row>>>(&kind.list("default", None)).await?;
+        Ok(rows.into_iter().flatten().map(|row| kind.name_of(&row.0)).collect())
+    };
+    let (projects, pools) = futures_util::future::join(names("projects"), names("storage_pools")).await;
+    gather(client, site, &[], projects?, pools?).await
+}
+
+async fn gather(
+    client: &Client,
+    site: &str,
+    objects: &[Object],
+    mut named: BTreeSet<String>,
+    mut pools: BTreeSet<String>,
+) -> Result<Snapshot, lxd::Error> {
+    let mut snapshot = Snapshot { projects: Projects::wanted(objects), ..Snapshot::default() };
     let files: Vec<Object> = objects.iter().filter(|object| object.kind.section() == "images").cloned().collect();
     let hashing = tokio::task::spawn_blocking(move || hashes::of_images(&files));
     let server = client.server();

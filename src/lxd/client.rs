@@ -1,7 +1,7 @@
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream;
 use reqwest::multipart::{Form, Part};
@@ -26,6 +26,8 @@ pub struct Client {
     timeout: Duration,
     requests: Arc<AtomicU64>,
     followers: Followers,
+    /// The server's clock when it was last read, and when that was.
+    clock: Arc<Mutex<Option<(SystemTime, Instant)>>>,
 }
 
 /// Where a call's progress is told: LXD's own words, or our upload's.
@@ -74,8 +76,9 @@ impl Client {
             Address::Socket(_) => (http(endpoint, &[])?, "http://lxd".to_owned()),
             Address::Https { url, .. } => (http(endpoint, &[b"h2", b"http/1.1"])?, url.clone()),
         };
-        let (requests, followers) = Default::default();
-        Ok(Client { http, base: base.into(), endpoint: Arc::new(endpoint.clone()), timeout, requests, followers })
+        let (requests, followers, clock) = Default::default();
+        let endpoint = Arc::new(endpoint.clone());
+        Ok(Client { http, base: base.into(), endpoint, timeout, requests, followers, clock })
     }
 
     /// A client whose connections may become something else than HTTP; HTTP/2 has no upgrades.
@@ -102,6 +105,20 @@ impl Client {
     /// How many requests were sent.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The server's time in seconds since 1970, as its last answer had it; our own before the first.
+    pub fn server_time(&self) -> u64 {
+        let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock.map_or_else(SystemTime::now, |(then, since)| then + since.elapsed());
+        now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    }
+
+    fn read_clock(&self, headers: &header::HeaderMap) {
+        let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
+        }
     }
 
     /// Reads an object or a list straight into its type, and its ETag.
@@ -203,10 +220,11 @@ impl Client {
         progress: Option<&Progress>,
     ) -> Result<(Envelope<T>, Option<String>), Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let request = self.request(call, progress).await?;
         let response = request.send().await.map_err(|error| self.broken(&error))?;
         let status = response.status();
+        self.read_clock(response.headers());
         let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
         tracing::debug!(

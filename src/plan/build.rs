@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::diff::{Diff, compare};
 use super::ownership::{Owner, owner, stamp_id};
 use super::{
-    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, order, overlay, prune, select,
+    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, guards, order, overlay, prune,
+    select,
 };
 use crate::kinds::{Object, Raw, Record, Stamp};
 use crate::live::Snapshot;
@@ -27,6 +28,10 @@ pub struct Options {
     pub delete_data: bool,
     /// Everything that is stamped goes.
     pub destroy: bool,
+    /// What was applied from another place in git may be deleted; what stays is taken over.
+    pub origin_changed: bool,
+    /// More deletions than these are refused.
+    pub max_deletes: Option<usize>,
 }
 
 /// Which objects of nobody may be taken in.
@@ -72,6 +77,7 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     let mut wanted = site.objects.clone();
     let mut builder = Builder {
         site: &site.name,
+        origin: site.origin.as_deref(),
         snapshot,
         options,
         plan: Plan {
@@ -95,6 +101,7 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     }
     let mut plan = builder.plan;
     select::select(&mut plan, site, &wanted, options);
+    guards::check(&mut plan, site, options);
     affects::fill(&mut plan, &wanted, snapshot);
     order::order(&mut plan, &wanted, snapshot);
     plan
@@ -103,6 +110,8 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
 /// A plan in the making.
 pub(super) struct Builder<'a> {
     pub site: &'a str,
+    /// Where in git the site file is; see [`Stamp::origin`].
+    pub origin: Option<&'a str>,
     pub snapshot: &'a Snapshot,
     pub options: &'a Options,
     pub plan: Plan,
@@ -312,7 +321,11 @@ impl<'a> Builder<'a> {
         let must_replace = fields.iter().any(|field| field.effect == Effect::Replace);
         let asked = self.options.replace.contains(&object.address);
         let is_new_claim = record.as_ref().is_none_or(|record| {
-            diff.claims || record.img != new_record.img && record.img.is_none() || record.protect != new_record.protect
+            diff.claims
+                || record.img != new_record.img && record.img.is_none()
+                || record.protect != new_record.protect
+                || self.options.origin_changed
+                    && guards::other_origin(object.kind, live, self.site, self.origin).is_some()
         });
         let (action, code, text) = match (&record, must_replace || asked) {
             (None, true) if must_replace => {
@@ -409,8 +422,13 @@ impl<'a> Builder<'a> {
     }
 
     pub fn work(&self, object: &Object, live: Option<&Raw>, id: &Id, record: &Record, writes: bool) -> Work {
-        let stamp =
-            Stamp { site: self.site.to_owned(), id: stamp_id(object.kind, id, &object.name), record: record.to_text() };
+        let applied_from = || guards::origin_of(object.kind, live?, self.site);
+        let stamp = Stamp {
+            site: self.site.to_owned(),
+            id: stamp_id(object.kind, id, &object.name),
+            record: record.to_text(),
+            origin: self.origin.map(str::to_owned).or_else(applied_from),
+        };
         Work {
             kind: Some(object.kind),
             object: Some(object.clone()),

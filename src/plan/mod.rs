@@ -3,6 +3,7 @@
 mod affects;
 mod build;
 mod diff;
+mod guards;
 mod images;
 mod order;
 mod overlay;
@@ -10,6 +11,7 @@ mod ownership;
 mod prune;
 mod references;
 mod select;
+mod unknown;
 
 use serde_json::Value;
 
@@ -240,6 +242,11 @@ impl Plan {
             } += 1;
         }
         summary
+    }
+
+    /// What only the run will tell, as lines for people.
+    pub fn unknown(&self) -> Vec<String> {
+        unknown::of_plan(self)
     }
 
     /// True if an apply would write nothing.

@@ -8,6 +8,7 @@ pub mod json;
 mod progress;
 mod prompt;
 pub mod remotes;
+pub mod saved;
 pub mod status;
 mod style;
 pub mod text;

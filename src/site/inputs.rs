@@ -43,7 +43,8 @@ enum Kind {
 
 /// An input, and what its values must be.
 pub struct Input {
-    name: String,
+    /// Its name.
+    pub name: String,
     declared: Span,
     kind: Option<Kind>,
     min: Option<(f64, String)>,

@@ -14,13 +14,14 @@ pub mod graph;
 mod inputs;
 mod merge;
 mod names;
+mod origin;
 mod scope;
 mod variables;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -28,6 +29,8 @@ use crate::diagnostic::Diagnostic;
 use crate::kinds::Object;
 use crate::model::{Address, Masker, Sources, Span};
 use crate::tree::Spanned;
+
+pub use origin::origin;
 
 /// What the command line adds to the files.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +70,10 @@ pub struct Site {
     pub names_project: bool,
     /// The platform that it extends, and its release.
     pub platform: Option<(String, Option<String>)>,
+    /// Which file in which git repository this is, hashed; `None` until [`origin`] was asked, and outside of git.
+    pub origin: Option<String>,
+    /// The inputs that are declared `secret: true`.
+    pub secret_inputs: BTreeSet<String>,
     /// The wanted objects, in the order of the kinds and then of the files.
     pub objects: Vec<Object>,
     /// What a `count` or `for_each` became.
@@ -118,6 +125,7 @@ fn assemble(
     site.deviations = deviations;
     let pending = expand::expand(&sections, &site.project, &scope, diagnostics);
     site.groups.clone_from(&pending.groups);
+    site.secret_inputs = scope.inputs().iter().filter(|input| input.secret).map(|input| input.name.clone()).collect();
     let places;
     (site.objects, places) = names::decode(pending, files, diagnostics);
     checks::check(&site, &places, diagnostics);
