@@ -1,5 +1,6 @@
 //! What the commands that speak of a site have in common.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::lxd::{self, Client};
 use crate::model::{Address, Masker, Sources, units};
 use crate::plan::{self, Plan};
 use crate::report::{self, Style};
-use crate::site::{self, SecretMode, Site};
+use crate::site::{self, Loaded, SecretMode, Site};
 
 /// Which site, with which values, on which server.
 #[derive(Clone, Debug, clap::Args)]
@@ -145,6 +146,8 @@ pub struct Opened {
     pub site: Site,
     /// Hides secrets.
     pub masker: Masker,
+    /// The secrets that were read, by name.
+    pub secrets: BTreeMap<String, String>,
     /// Its files.
     pub sources: Sources,
     /// The server.
@@ -160,18 +163,14 @@ pub fn complain(global: &Global, message: &str) -> Exit {
 
 /// Loads a site and shows what was found. `None` if there is an error.
 pub fn load(args: &SiteArgs, global: &Global, secrets: SecretMode) -> Option<(Site, Masker, Sources)> {
-    load_in(args, args.server.project.clone(), global, secrets)
+    let (site, loaded) = load_in(args, args.server.project.clone(), global, secrets)?;
+    Some((site, loaded.masker, loaded.sources))
 }
 
-fn load_in(
-    args: &SiteArgs,
-    project: Option<String>,
-    global: &Global,
-    secrets: SecretMode,
-) -> Option<(Site, Masker, Sources)> {
+fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: SecretMode) -> Option<(Site, Loaded)> {
     let ValueArgs { vars, vars_files } = args.values.clone();
     let options = site::Options { vars, vars_files, project, secrets };
-    let loaded = site::load(&args.site, &options);
+    let mut loaded = site::load(&args.site, &options);
     if !loaded.diagnostics.is_empty() {
         let style = Style::of(&std::io::stderr(), global.no_color);
         let text = report::diagnostics::render(&loaded.diagnostics, &loaded.sources, style.color);
@@ -182,7 +181,7 @@ fn load_in(
         let s = if errors == 1 { "" } else { "s" };
         complain(global, &format!("{}: {errors} error{s}", args.site.display()));
     }
-    Some((loaded.site?, loaded.masker, loaded.sources))
+    Some((loaded.site.take()?, loaded))
 }
 
 /// Loads a site and finds its server; nothing is sent yet.
@@ -190,17 +189,19 @@ fn load_in(
 /// # Errors
 /// What went wrong, told already.
 pub fn open(args: &SiteArgs, global: &Global) -> Result<Opened, Exit> {
-    let (mut site, mut masker, mut sources) = load(args, global, SecretMode::Read).ok_or(Exit::Failed)?;
+    let load = |project| load_in(args, project, global, SecretMode::Read).ok_or(Exit::Failed);
+    let (mut site, mut loaded) = load(args.server.project.clone())?;
     let told = |error: lxd::Error| complain(global, &error.to_string());
     let remote = args.server.remote.clone().or_else(|| site.remote.as_ref().map(|remote| remote.value.clone()));
     let fingerprint = site.server_fingerprint.as_ref().map(|fingerprint| fingerprint.value.as_str());
     let endpoint = lxd::resolve(remote.as_deref().unwrap_or("local"), fingerprint).map_err(told)?;
     if let Some(project) = endpoint.project.clone().filter(|_| !site.names_project) {
         // A remote of lxc's may name its own project.
-        (site, masker, sources) = load_in(args, Some(project), global, SecretMode::Read).ok_or(Exit::Failed)?;
+        (site, loaded) = load(Some(project))?;
     }
     let client = Client::connect(&endpoint, args.server.timeout).map_err(told)?;
-    Ok(Opened { site, masker, sources, client })
+    let Loaded { masker, secrets, sources, .. } = loaded;
+    Ok(Opened { site, masker, secrets, sources, client })
 }
 
 /// Finds the server of a site whose file is lost.
@@ -213,7 +214,8 @@ pub fn open_named(name: &str, args: &ServerArgs, global: &Global) -> Result<Open
     let client = Client::connect(&endpoint, args.timeout).map_err(told)?;
     let project = args.project.clone().or(endpoint.project).unwrap_or_else(|| "default".to_owned());
     let site = Site { name: name.to_owned(), project, ..Site::default() };
-    Ok(Opened { site, masker: Masker::default(), sources: Sources::default(), client })
+    let (masker, secrets, sources) = Default::default();
+    Ok(Opened { site, masker, secrets, sources, client })
 }
 
 /// A plan, and all that it was made of.

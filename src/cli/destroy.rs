@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use clap::ArgGroup;
+
 use super::common::{
     Planned, RunArgs, Selection, ServerArgs, SiteArgs, ValueArgs, complain, interruptible, open_named, planned,
 };
@@ -8,12 +10,12 @@ use crate::plan::{self, Note};
 
 /// `lxdeploy destroy`.
 #[derive(Debug, clap::Args)]
+#[command(group(ArgGroup::new("which").required(true).args(["site", "name"])))]
 pub struct Args {
     /// The site file
-    #[arg(required_unless_present = "name")]
     site: Option<PathBuf>,
     /// The site's name in place of its file: what goes is found by the stamps alone
-    #[arg(long = "site", id = "name", value_name = "NAME", conflicts_with_all = ["site", "vars", "vars_files"])]
+    #[arg(long = "site", id = "name", value_name = "NAME", conflicts_with_all = ["vars", "vars_files"])]
     name: Option<String>,
     #[command(flatten)]
     server: ServerArgs,

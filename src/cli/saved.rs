@@ -36,7 +36,7 @@ pub fn write(
         lxdeploy: env!("CARGO_PKG_VERSION").to_owned(),
         request: request(opened, site, selection, plan.destroy),
         server_fingerprint: snapshot.server.fingerprint.clone(),
-        inputs: saved::inputs(&opened.sources, &salt),
+        inputs: saved::inputs(&opened.sources, &opened.secrets, &salt),
         salt,
         unknown: plan.unknown(),
     };
@@ -87,7 +87,8 @@ impl SavedPlan {
             let line = format!("its certificate was {}, and is {server}", self.saved.server_fingerprint);
             return refuse("this is another server than the plan was made for", &[line]);
         }
-        let now = saved::inputs(&planned.opened.sources, &self.saved.salt);
+        let Opened { sources, secrets, .. } = &planned.opened;
+        let now = saved::inputs(sources, secrets, &self.saved.salt);
         let changed = saved::changed_inputs(&self.saved.inputs, &now);
         if !changed.is_empty() {
             return refuse("the files have changed since the plan was made", &changed);

@@ -78,13 +78,14 @@ pub fn of_document(document: &Value) -> Result<Option<Saved>, String> {
     Saved::deserialize(saved).map(Some).map_err(|error| format!("it is damaged: {error}; plan again"))
 }
 
-/// Hashes of all texts that a plan was made of.
-pub fn inputs(sources: &Sources, salt: &str) -> BTreeMap<String, String> {
+/// Hashes of all texts that a plan was made of: files, variables and secrets.
+pub fn inputs(sources: &Sources, secrets: &BTreeMap<String, String>, salt: &str) -> BTreeMap<String, String> {
     let hash = |text: &str| {
         let digest = Sha256::new().chain_update(salt).chain_update([0]).chain_update(text).finalize();
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     };
-    sources.texts().map(|(path, text)| (path.display().to_string(), hash(text))).collect()
+    let files = sources.texts().map(|(path, text)| (path.display().to_string(), hash(text)));
+    files.chain(secrets.iter().map(|(name, text)| (format!("the secret {name}"), hash(text)))).collect()
 }
 
 /// Which inputs are not what they were.
@@ -210,15 +211,21 @@ mod tests {
         let mut sources = Sources::default();
         sources.add("site.yaml", "site: a");
         sources.add("--var token", "hunter2");
-        let then = inputs(&sources, "salt");
-        assert_ne!(then, inputs(&sources, "other"));
-        assert!(!format!("{then:?}").contains("hunter2"));
+        let secrets = |text: &str| BTreeMap::from([("db".to_owned(), text.to_owned())]);
+        let then = inputs(&sources, &secrets("swordfish"), "salt");
+        assert_ne!(then, inputs(&sources, &secrets("swordfish"), "other"));
+        assert!(!format!("{then:?}").contains("hunter2") && !format!("{then:?}").contains("swordfish"));
         let mut sources = Sources::default();
         sources.add("site.yaml", "site: b");
         sources.add("vars.yaml", "");
         assert_eq!(
-            changed_inputs(&then, &inputs(&sources, "salt")),
-            ["--var token is no longer read", "site.yaml has changed", "vars.yaml was not read then"]
+            changed_inputs(&then, &inputs(&sources, &secrets("other"), "salt")),
+            [
+                "--var token is no longer read",
+                "site.yaml has changed",
+                "the secret db has changed",
+                "vars.yaml was not read then"
+            ]
         );
     }
 

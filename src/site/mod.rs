@@ -93,24 +93,26 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts of the secrets that were read.
     pub masker: Masker,
+    /// The same by the secrets' names: never shown, and what tells that one has changed.
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// Loads a site file and everything that it names.
 pub fn load(path: &Path, options: &Options) -> Loaded {
     let files = Rc::new(files::Files::default());
     let mut diagnostics = vec![];
-    let (site, masker) = match document::chain(path, &files, &mut diagnostics) {
+    let (site, masker, secrets) = match document::chain(path, &files, &mut diagnostics) {
         Some(chain) => {
             let assembled = assemble(&chain, options, &files, &mut diagnostics);
             // A file is read once in a process's life: to take its tree apart again would be a tenth of the time.
             std::mem::forget(chain);
             assembled
         }
-        None => (None, Masker::default()),
+        None => Default::default(),
     };
     checks::once(&mut diagnostics);
     let has_errors = diagnostics.iter().any(Diagnostic::is_error);
-    Loaded { site: site.filter(|_| !has_errors), sources: files.take_sources(), diagnostics, masker }
+    Loaded { site: site.filter(|_| !has_errors), sources: files.take_sources(), diagnostics, masker, secrets }
 }
 
 fn assemble(
@@ -118,7 +120,7 @@ fn assemble(
     options: &Options,
     files: &Rc<files::Files>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> (Option<Site>, Masker) {
+) -> (Option<Site>, Masker, BTreeMap<String, String>) {
     let (sections, deviations) = merge::sections(chain, diagnostics);
     let scope = variables::scope(chain, options, files, diagnostics);
     let mut site = document::header(chain, options, &scope, diagnostics);
@@ -129,7 +131,8 @@ fn assemble(
     let places;
     (site.objects, places) = names::decode(pending, files, diagnostics);
     checks::check(&site, &places, diagnostics);
+    let secrets = scope.secrets_read();
     let (found, masker) = scope.take();
     diagnostics.extend(found);
-    (Some(site), masker)
+    (Some(site), masker, secrets)
 }

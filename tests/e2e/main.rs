@@ -8,5 +8,7 @@ mod applying;
 mod deleting;
 mod failing;
 mod flags;
+mod locking;
 mod ownership;
+mod saving;
 mod updating;
