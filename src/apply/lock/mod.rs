@@ -8,7 +8,6 @@ mod holder;
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -296,9 +295,6 @@ async fn pause() {
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
-
-/// The lock of a run, had as soon as the run may write.
-pub type Held = Rc<std::cell::OnceCell<Lock>>;
 
 #[cfg(test)]
 mod tests {
