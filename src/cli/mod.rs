@@ -2,7 +2,9 @@
 
 mod apply;
 mod common;
+mod completions;
 mod logging;
+mod man;
 mod plan;
 mod remote;
 mod status;
@@ -55,6 +57,10 @@ enum Commands {
     Status(status::Args),
     /// Servers by name
     Remote(remote::Args),
+    /// Write what completes commands and flags in a shell
+    Completions(completions::Args),
+    /// Write the manual
+    Man(man::Args),
 }
 
 /// What a command ended with.
@@ -79,6 +85,11 @@ impl From<Exit> for ExitCode {
             Exit::Interrupted => 130,
         })
     }
+}
+
+/// The whole command line as data: what completions, manual and reference are made of.
+pub fn command() -> Command {
+    Cli::command()
 }
 
 /// Parses the command line and runs the command.
@@ -121,6 +132,8 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Destroy(args) => apply::run(&args, true, global).await,
         Commands::Status(args) => status::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
+        Commands::Completions(args) => completions::run(&args),
+        Commands::Man(args) => man::run(&args, global),
     }
 }
 
