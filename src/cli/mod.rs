@@ -7,6 +7,7 @@ mod logging;
 mod man;
 mod plan;
 mod remote;
+mod schema;
 mod status;
 mod validate;
 
@@ -57,6 +58,8 @@ enum Commands {
     Status(status::Args),
     /// Servers by name
     Remote(remote::Args),
+    /// Write the JSON Schema of site and platform files, for editors
+    Schema,
     /// Write what completes commands and flags in a shell
     Completions(completions::Args),
     /// Write the manual
@@ -132,6 +135,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Destroy(args) => apply::run(&args, true, global).await,
         Commands::Status(args) => status::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
+        Commands::Schema => schema::run(),
         Commands::Completions(args) => completions::run(&args),
         Commands::Man(args) => man::run(&args, global),
     }

@@ -14,6 +14,7 @@ pub mod graph;
 mod inputs;
 mod merge;
 mod names;
+pub mod schema;
 mod scope;
 mod variables;
 
