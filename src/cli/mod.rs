@@ -2,12 +2,15 @@
 
 mod apply;
 mod common;
+mod completions;
 mod destroy;
 mod execute;
 mod logging;
+mod man;
 mod plan;
 mod remote;
 mod saved;
+mod schema;
 mod status;
 mod unlock;
 mod validate;
@@ -61,6 +64,12 @@ enum Commands {
     Status(status::Args),
     /// Servers by name
     Remote(remote::Args),
+    /// Write the JSON Schema of site and platform files, for editors
+    Schema,
+    /// Write what completes commands and flags in a shell
+    Completions(completions::Args),
+    /// Write the manual
+    Man(man::Args),
 }
 
 /// What a command ended with.
@@ -85,6 +94,11 @@ impl From<Exit> for ExitCode {
             Exit::Interrupted => 130,
         })
     }
+}
+
+/// The whole command line as data: what completions, manual and reference are made of.
+pub fn command() -> Command {
+    Cli::command()
 }
 
 /// Parses the command line and runs the command.
@@ -128,6 +142,9 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Unlock(args) => unlock::run(&args, global).await,
         Commands::Status(args) => status::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
+        Commands::Schema => schema::run(),
+        Commands::Completions(args) => completions::run(&args),
+        Commands::Man(args) => man::run(&args, global),
     }
 }
 

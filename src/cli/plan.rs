@@ -4,6 +4,7 @@ use clap::builder::BoolishValueParser;
 
 use super::common::{Format, Selection, SiteArgs, complain, interruptible, planned};
 use super::{Exit, Global, saved};
+use crate::report;
 
 /// `lxdeploy plan`.
 #[derive(Debug, clap::Args)]
@@ -12,9 +13,9 @@ pub struct Args {
     site: SiteArgs,
     #[command(flatten)]
     selection: Selection,
-    /// text, or json
-    #[arg(long, value_enum, default_value_t = Format::Text, env = "LXDEPLOY_FORMAT", hide_env = true)]
-    format: Format,
+    /// text, json, or markdown for a pull request's comment
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text, env = "LXDEPLOY_FORMAT", hide_env = true)]
+    format: PlanFormat,
     /// Exit with 2 when changes are pending
     #[arg(long, env = "LXDEPLOY_DETAILED_EXITCODE", hide_env = true, value_parser = BoolishValueParser::new())]
     detailed_exitcode: bool,
@@ -26,6 +27,17 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
+/// How a plan is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+    /// For a pull request's comment.
+    Markdown,
+}
+
 /// Shows what an apply would do.
 pub async fn run(args: &Args, global: &Global) -> Exit {
     let planning = planned(&args.site, &args.selection, args.destroy, global);
@@ -34,7 +46,12 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
         Err(exit) => return exit,
     };
     let plan = &planned.plan;
-    planned.opened.show(plan, args.format, global);
+    let opened = &planned.opened;
+    match args.format {
+        PlanFormat::Text => opened.show(plan, Format::Text, global),
+        PlanFormat::Json => opened.show(plan, Format::Json, global),
+        PlanFormat::Markdown => print!("{}", report::markdown::plan(plan, &opened.sources, &opened.masker)),
+    }
     if !plan.refused.is_empty() {
         return match &args.out {
             Some(file) => complain(global, &format!("the plan holds a refusal; {} was not written", file.display())),

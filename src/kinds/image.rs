@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -56,32 +57,49 @@ pub enum Source {
     Fingerprint(String),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// Where it comes from: exactly one of `{file: PATH}`, `{files: [META, ROOTFS]}`, `{server: URL, protocol: …,
+    /// alias: A}`, `{alias: A}` or `{fingerprint: F}`; the last two must be at the target already.
     source: Option<Spanned<SourceBody>>,
+    /// Its aliases; those that others made are theirs.
     aliases: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Properties, any names.
     #[serde(default)]
     properties: Settings,
+    /// Whoever reaches the server may have it.
     public: Option<Spanned<bool>>,
+    /// The server fetches newer versions by itself.
     auto_update: Option<Spanned<bool>>,
+    /// When LXD removes it, as RFC 3339 has it.
     expires_at: Option<Spanned<Text>>,
+    /// What instances of it get that name no profiles.
     profiles: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-#[derive(Deserialize)]
+/// Where an image comes from.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "source")]
 struct SourceBody {
+    /// A unified image; the path belongs to the file in which it stands.
     file: Option<Spanned<String>>,
+    /// A split image: its metadata and its root file system.
     files: Option<Spanned<Vec<Spanned<String>>>>,
+    /// The URL of a server from which LXD fetches it.
     server: Option<Spanned<String>>,
+    /// How that server speaks: `simplestreams` or `lxd`.
     protocol: Option<Protocol>,
+    /// An alias at that server; without one, at the target.
     alias: Option<Spanned<String>>,
+    /// A fingerprint at that server; without one, at the target.
     fingerprint: Option<Spanned<String>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum Protocol {
     Simplestreams,
     Lxd,
@@ -176,6 +194,10 @@ impl Kind for Image {
         }
         cx.config(&mut fields, "properties", &super::options::Entity::Image, &body.properties);
         Some(Declared::plain(fields, Arc::new(source)))
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {

@@ -25,6 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -49,38 +50,56 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long all `ready` checks may take together where the file says nothing.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// A key of `images`, an alias or fingerprint at the target, or `REMOTE:ALIAS`. Without it the instance is empty.
     image: Option<Spanned<String>>,
+    /// Replace the instance when the image's alias moves; else that is a note.
     #[serde(default)]
     follow_image: bool,
+    /// `container` (default) or `virtual-machine`. Fixed when the instance is made.
     #[serde(rename = "type")]
     instance_type: Option<Spanned<InstanceType>>,
+    /// Profiles, the later over the earlier. Without the key LXD chooses, and they are not managed; `[]` is none.
     profiles: Option<Spanned<Vec<Spanned<String>>>>,
+    /// LXD's instance config: `limits.*`, `security.*`, `cloud-init.*` … laid over the profiles'.
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::instance_config")]
     config: Settings,
+    /// The devices by name. One without `type` is laid over its namesake in the profiles, key by key.
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::devices")]
     devices: Mapping<Settings>,
+    /// LXD removes it when it stops.
     ephemeral: Option<Spanned<bool>>,
+    /// The architecture, where it is not the image's.
     architecture: Option<Spanned<String>>,
+    /// `running` (default), `stopped`, or `unmanaged`: started once, then the operator's.
     #[serde(default)]
     state: State,
+    /// How long a graceful stop may take before it is by force; `30s` by default, `0s` is by force at once.
     stop_timeout: Option<Spanned<Text>>,
+    /// What must hold before what depends on it starts.
+    #[schemars(schema_with = "ready::schema")]
     ready: Option<tree::Raw>,
+    /// A cluster member or `@group`: placement, at creation only.
     target: Option<Spanned<String>>,
+    /// Its earlier name. A rename needs a stop.
     renamed_from: Option<Spanned<String>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 enum InstanceType {
     Container,
     VirtualMachine,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum State {
     #[default]
     Running,
@@ -165,6 +184,10 @@ impl Kind for Instance {
             renamed_from: body.renamed_from.map(|name| name.value),
         };
         Some(Declared { lifecycle: Some(lifecycle), ..Declared::plain(fields, Arc::new(())) })
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {

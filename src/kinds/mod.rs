@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Diagnostic;
@@ -25,6 +26,7 @@ pub mod options;
 mod profile;
 mod project;
 mod ready;
+pub mod schema;
 mod stamp;
 mod storage_pool;
 mod storage_volume;
@@ -100,6 +102,8 @@ pub trait Kind: Debug + Sync {
     /// Reads the body of one object (its common keys are taken out before). `None` where an error was
     /// pushed to `cx.diagnostics`.
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared>;
+    /// The schema of what [`Kind::decode`] reads.
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
     /// Refuses a name that LXD would refuse, with the rule.
     ///
     /// # Errors
@@ -337,8 +341,9 @@ fn document(object: &Object, cx: &Creation<'_>) -> Raw {
 }
 
 /// What differs per cluster member, as it is written.
-#[derive(serde::Deserialize)]
+#[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "member")]
 pub struct MemberBody {
     /// The member's own config keys.
     #[serde(default)]

@@ -13,6 +13,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -27,13 +28,18 @@ use crate::tree::{self, Mapping, Node, Settings, Spanned, Text};
 #[derive(Debug)]
 pub struct Network;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The type: `bridge` (default), `ovn`, `macvlan`, `sriov` or `physical`. Fixed when the network is made.
     #[serde(rename = "type")]
+    #[schemars(schema_with = "super::schema::network_type")]
     network_type: Option<Spanned<Text>>,
+    /// LXD's network config: `ipv4.address`, `ipv4.nat`, `dns.domain` …
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::network_config")]
     config: Settings,
+    /// In a cluster: what differs from member to member, by the member's name.
     #[serde(default)]
     members: Mapping<super::MemberBody>,
 }
@@ -79,6 +85,10 @@ impl Kind for Network {
     }
 
     /// A bridge is a host interface, whose name the kernel limits to 15 characters.
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
+    }
+
     fn check_name(&self, name: &str) -> Result<(), String> {
         check_path_part(name, "network")?;
         if name.len() > 15 {

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -30,12 +31,17 @@ use crate::tree::{self, Mapping, Node, Settings, Spanned, Text};
 #[derive(Debug)]
 pub struct StoragePool;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The driver: `dir`, `zfs`, `btrfs`, `lvm`, `ceph` … Fixed when the pool is made.
+    #[schemars(schema_with = "super::schema::storage_driver")]
     driver: Option<Spanned<Text>>,
+    /// LXD's pool config. Where the pool lies (`source` and its like) is set at creation only.
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::pool_config")]
     config: Settings,
+    /// In a cluster: what differs from member to member, by the member's name.
     #[serde(default)]
     members: Mapping<super::MemberBody>,
 }
@@ -99,6 +105,10 @@ impl Kind for StoragePool {
         cx.config(&mut fields, "config", &entity, &body.config);
         let members = Members::decode(&body.members, &entity, cx);
         Some(Declared::plain(fields, Arc::new(members)))
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {

@@ -5,6 +5,7 @@
 pub mod diagnostics;
 pub mod events;
 pub mod json;
+pub mod markdown;
 mod progress;
 mod prompt;
 pub mod remotes;

@@ -132,7 +132,7 @@ fn one(change: &Change, project: &str, style: Style) -> String {
 }
 
 /// What the address does not say of where an object lives.
-fn place(id: &Id, key: &str, project: &str) -> Option<String> {
+pub(super) fn place(id: &Id, key: &str, project: &str) -> Option<String> {
     let name = (id.name != key).then(|| format!("named {}", short(&id.name)));
     let project = (id.project != project && id.project != "default").then(|| format!("project {}", id.project));
     let parts: Vec<String> = [name, project].into_iter().flatten().collect();
@@ -144,7 +144,7 @@ fn short(name: &str) -> &str {
     if name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit()) { &name[..12] } else { name }
 }
 
-fn affects(names: &[String]) -> String {
+pub(super) fn affects(names: &[String]) -> String {
     const SHOWN: usize = 6;
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
@@ -187,7 +187,7 @@ fn leaf(field: &FieldDiff, action: Action, width: usize, style: Style) -> String
     format!("{indent}{sign} {path:<width$}  {values}{}\n", remark(field, style))
 }
 
-fn remark(field: &FieldDiff, style: Style) -> String {
+pub(super) fn remark(field: &FieldDiff, style: Style) -> String {
     let mut remarks = vec![];
     match field.effect {
         Effect::Replace => remarks.push(style.red(&format!("forces replacement: {}", field.why))),
@@ -201,7 +201,7 @@ fn remark(field: &FieldDiff, style: Style) -> String {
 }
 
 /// Texts of several lines and lists, element by element: (sign, line).
-fn by_line(field: &FieldDiff) -> Option<Vec<(char, String)>> {
+pub(super) fn by_line(field: &FieldDiff) -> Option<Vec<(char, String)>> {
     let lines = |value: &Option<Value>| -> Option<Vec<String>> {
         match value {
             None => Some(vec![]),
@@ -251,7 +251,7 @@ fn line_diff(old: &[String], new: &[String]) -> Vec<(char, String)> {
     (0..all.len()).filter(|index| is_near(*index)).map(|index| all[index].clone()).collect()
 }
 
-fn shown(value: Option<&Value>, path: &Path) -> String {
+pub(super) fn shown(value: Option<&Value>, path: &Path) -> String {
     match value {
         None => "nothing".into(),
         Some(Value::String(text)) if matches!(path, Path::Field(name) if ["state", "image", "type", "driver"].contains(&name.as_str())) => {

@@ -15,6 +15,7 @@ mod inputs;
 mod merge;
 mod names;
 mod origin;
+pub mod schema;
 mod scope;
 mod variables;
 
