@@ -2,6 +2,7 @@
 
 mod apply;
 mod common;
+mod export;
 mod logging;
 mod plan;
 mod remote;
@@ -53,6 +54,8 @@ enum Commands {
     Destroy(apply::Args),
     /// Show each instance of the site: state, addresses, ready, in step or not
     Status(status::Args),
+    /// Write a site file of what lives at a server; it plans to `adopt` and nothing else
+    Export(export::Args),
     /// Servers by name
     Remote(remote::Args),
 }
@@ -120,6 +123,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Apply(args) => apply::run(&args, false, global).await,
         Commands::Destroy(args) => apply::run(&args, true, global).await,
         Commands::Status(args) => status::run(&args, global).await,
+        Commands::Export(args) => export::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
     }
 }

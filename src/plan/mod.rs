@@ -17,6 +17,7 @@ pub use crate::kinds::Effect;
 use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
 pub use build::{Adopt, Options, build};
+pub use ownership::{Owner, owner, stamped_name};
 
 /// Everything that an apply would do; what is shown is what is run.
 #[derive(Clone, Debug, Default)]
