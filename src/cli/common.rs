@@ -18,7 +18,7 @@ use crate::report::{self, JsonLines, Plain, Reporter, Style, Terminal};
 use crate::site::{self, SecretMode, Site};
 
 /// Which site, with which values, on which server.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct SiteArgs {
     /// The site file
     pub site: PathBuf,

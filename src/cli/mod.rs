@@ -2,6 +2,7 @@
 
 mod apply;
 mod common;
+mod drift;
 mod export;
 mod logging;
 mod plan;
@@ -19,7 +20,7 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 #[command(name = "lxdeploy", version, about, max_term_width = 100)]
 #[command(
     after_help = "Every flag can be set by a variable LXDEPLOY_FLAG (LXDEPLOY_REMOTE, LXDEPLOY_YES=1); an empty one counts as unset.\n\
-    Exit codes: 0 done, 1 error, 2 changes pending (plan --detailed-exitcode), 130 interrupted."
+    Exit codes: 0 done, 1 error, 2 changes pending (plan --detailed-exitcode) or drift, 130 interrupted."
 )]
 struct Cli {
     #[command(flatten)]
@@ -54,6 +55,8 @@ enum Commands {
     Destroy(apply::Args),
     /// Show each instance of the site: state, addresses, ready, in step or not
     Status(status::Args),
+    /// Show what moved at the server since it was applied; writes nothing
+    Drift(drift::Args),
     /// Write a site file of what lives at a server; it plans to `adopt` and nothing else
     Export(export::Args),
     /// Servers by name
@@ -67,7 +70,7 @@ pub enum Exit {
     Done,
     /// 1: an error, told already.
     Failed,
-    /// 2: changes are pending (`plan --detailed-exitcode`).
+    /// 2: changes are pending (`plan --detailed-exitcode`), or the server moved (`drift`).
     Pending,
     /// 130: Ctrl-C.
     Interrupted,
@@ -123,6 +126,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Apply(args) => apply::run(&args, false, global).await,
         Commands::Destroy(args) => apply::run(&args, true, global).await,
         Commands::Status(args) => status::run(&args, global).await,
+        Commands::Drift(args) => drift::run(&args, global).await,
         Commands::Export(args) => export::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
     }

@@ -132,7 +132,7 @@ fn one(change: &Change, project: &str, style: Style) -> String {
 }
 
 /// What the address does not say of where an object lives.
-fn place(id: &Id, key: &str, project: &str) -> Option<String> {
+pub(super) fn place(id: &Id, key: &str, project: &str) -> Option<String> {
     let name = (id.name != key).then(|| format!("named {}", short(&id.name)));
     let project = (id.project != project && id.project != "default").then(|| format!("project {}", id.project));
     let parts: Vec<String> = [name, project].into_iter().flatten().collect();
@@ -251,7 +251,7 @@ fn line_diff(old: &[String], new: &[String]) -> Vec<(char, String)> {
     (0..all.len()).filter(|index| is_near(*index)).map(|index| all[index].clone()).collect()
 }
 
-fn shown(value: Option<&Value>, path: &Path) -> String {
+pub(super) fn shown(value: Option<&Value>, path: &Path) -> String {
     match value {
         None => "nothing".into(),
         Some(Value::String(text)) if matches!(path, Path::Field(name) if ["state", "image", "type", "driver"].contains(&name.as_str())) => {

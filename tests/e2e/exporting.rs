@@ -51,7 +51,8 @@ fn by_hand(case: &Case) {
     for instance in ["memcached", "api-1", "api-2", "proxy"] {
         unset(name, &["config", "unset", instance]);
     }
-    let fingerprint = case.get("images")[0].as_str().unwrap().rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let fingerprint =
+        case.get("images")[0].as_str().unwrap().rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
     case.lxc(&["image", "unset-property", &fingerprint, &format!("lxdeploy.{name}")]);
 }
 
@@ -87,7 +88,11 @@ fn the_quickstarts_server_is_adopted_and_plans_to_no_change() {
     }
     assert_eq!((changes.len(), plan.notes()), (9, vec![]), "{}", file.stdout);
     assert!(file.stdout.contains(&format!("eth0: {{ipv4.address: {}.10}}", case.net)), "{}", file.stdout);
-    assert!(file.stdout.contains("        hostname: {{ v1.local_hostname }}\n        {% endraw %}\n"), "{}", file.stdout);
+    assert!(
+        file.stdout.contains("        hostname: {{ v1.local_hostname }}\n        {% endraw %}\n"),
+        "{}",
+        file.stdout
+    );
     case.apply(&["--adopt", "all"]);
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     // The image must be there, and is nobody's to delete.
