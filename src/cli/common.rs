@@ -110,7 +110,11 @@ fn variable(text: &str) -> Result<(String, String), String> {
     if name.is_empty() { Err("write NAME=VALUE".into()) } else { Ok((name.to_owned(), value.to_owned())) }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A duration such as 30s.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
     units::parse_duration(text)
 }
 

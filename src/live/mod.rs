@@ -7,6 +7,7 @@
 mod hashes;
 mod projects;
 mod row;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,6 +19,7 @@ use crate::lxd::{self, Client, Server};
 use crate::model::{Address, Id};
 
 pub use projects::Projects;
+pub use whole::read_project;
 
 /// What was read of the server, and of whatever else a plan needs from outside.
 #[derive(Clone, Debug, Default)]
@@ -288,6 +290,10 @@ fn stamped(rows: &[row::Row], section: &str, site: &str) -> Vec<String> {
     let Some(kind) = kinds::by_section(section) else {
         return vec![];
     };
-    let is_ours = |raw: &Raw| kind.stamps(raw).iter().any(|stamp| stamp.site == site);
-    rows.iter().filter(|row| is_ours(&row.0)).map(|row| kind.name_of(&row.0)).collect()
+    rows.iter().filter(|row| stamps_of(kind, &row.0, site)).map(|row| kind.name_of(&row.0)).collect()
+}
+
+/// True if a live object carries a site's stamp.
+fn stamps_of(kind: &dyn Kind, raw: &Raw, site: &str) -> bool {
+    kind.stamps(raw).iter().any(|stamp| stamp.site == site)
 }

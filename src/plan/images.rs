@@ -137,6 +137,8 @@ impl Builder<'_> {
     pub fn image(&mut self, object: &Object, id: &Id) {
         let live = live_of(object, &id.project, self.site, self.snapshot);
         if object.external || matches!(object.spec.downcast_ref(), Some(Source::Alias(_) | Source::Fingerprint(_))) {
+            // What must be there is never deleted, be it ours from earlier on.
+            self.seen.extend(live.map(|(live_id, _)| ("images", live_id.clone())));
             if live.is_none() {
                 self.refuse(
                     object,

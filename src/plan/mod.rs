@@ -3,6 +3,7 @@
 mod affects;
 mod build;
 mod diff;
+mod drift;
 mod guards;
 mod images;
 mod order;
@@ -19,6 +20,8 @@ pub use crate::kinds::Effect;
 use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
 pub use build::{Adopt, Options, build};
+pub use drift::{Drift, Leaf, Moved, drift};
+pub use ownership::{Owner, owner, stamped_name};
 
 /// Everything that an apply would do; what is shown is what is run.
 #[derive(Clone, Debug, Default)]

@@ -6,6 +6,8 @@ mod bed;
 
 mod applying;
 mod deleting;
+mod drifting;
+mod exporting;
 mod failing;
 mod flags;
 mod locking;
