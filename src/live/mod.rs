@@ -2,8 +2,10 @@
 //!
 //! Their number depends on how many projects and pools the site names. A second round is read only where the
 //! first one shows that something of this site lies beyond: a project or pool with its stamp that the file no
-//! longer names, or a project whose features are not what the file says.
+//! longer names, a project whose features are not what the file says, or a network whose keys differ from member
+//! to member of a cluster.
 
+pub mod cluster;
 mod hashes;
 mod projects;
 mod row;
@@ -17,6 +19,7 @@ use crate::kinds::{self, Kind, Object, Place, Raw};
 use crate::lxd::{self, Client, Server};
 use crate::model::{Address, Id};
 
+pub use cluster::{Cluster, Member};
 pub use projects::Projects;
 
 /// What was read of the server, and of whatever else a plan needs from outside.
@@ -24,6 +27,8 @@ pub use projects::Projects;
 pub struct Snapshot {
     /// The server itself.
     pub server: Server,
+    /// The cluster that it is a member of.
+    pub cluster: Cluster,
     /// Which project each kind's objects live in.
     pub projects: Projects,
     /// The live objects by section.
@@ -41,6 +46,21 @@ impl Snapshot {
     /// Every live object of a section.
     pub fn all(&self, section: &str) -> impl Iterator<Item = (&Id, &Raw)> {
         self.objects.get(section).into_iter().flatten()
+    }
+
+    /// The member of the cluster that holds an object and does not answer now: nothing is known of the object, and
+    /// nothing can be done to it. A GET of it alone would take 10 s to fail.
+    pub fn silent_member<'a>(&self, raw: &'a Raw) -> Option<&'a str> {
+        cluster::location(raw).filter(|member| self.cluster.is_offline(member))
+    }
+
+    /// A member that died a moment ago is still called online; LXD lists its instances without their config.
+    fn hear(&mut self) {
+        let instances = self.objects.get("instances").into_iter().flat_map(BTreeMap::values);
+        let silent =
+            instances.filter(|raw| raw.get("config").is_some_and(Value::is_null)).filter_map(cluster::location);
+        let silent: BTreeSet<String> = silent.map(str::to_owned).collect();
+        self.cluster.silence(silent);
     }
 
     /// Adds a live object.
@@ -67,10 +87,15 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
 
     let files: Vec<Object> = objects.iter().filter(|object| object.kind.section() == "images").cloned().collect();
     let hashing = tokio::task::spawn_blocking(move || hashes::of_images(&files));
-    let server = client.server();
+    // Beside the lists: a machine by itself is asked nothing more.
+    let server = async {
+        let server = client.server().await?;
+        let cluster = if server.is_clustered { Cluster::read(client).await? } else { Cluster::default() };
+        Ok::<_, lxd::Error>((server, cluster))
+    };
     let first = wanted(&snapshot.projects, &named, &pools);
     let (server, rows) = futures_util::future::join(server, fetch(client, first.clone())).await;
-    snapshot.server = server?;
+    (snapshot.server, snapshot.cluster) = server?;
     let projects = rows.iter().find(|(request, _)| request.kind.section() == "projects");
     if let Some((_, Ok(rows))) = projects {
         snapshot.projects.learn(rows.iter().map(|row| &row.0));
@@ -96,6 +121,10 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
     if !missing.is_empty() {
         let rows = fetch(client, missing).await;
         snapshot.take(rows)?;
+    }
+    if !snapshot.cluster.members.is_empty() {
+        snapshot.hear();
+        cluster::read_members(client, &mut snapshot, objects).await?;
     }
     snapshot.fingerprints = hashing.await.unwrap_or_default();
     Ok(snapshot)

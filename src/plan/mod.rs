@@ -2,6 +2,7 @@
 
 mod affects;
 mod build;
+mod cluster;
 mod diff;
 mod images;
 mod order;
@@ -169,7 +170,7 @@ impl FieldDiff {
 pub struct Refusal {
     /// The object, if it is about one.
     pub address: Option<Address>,
-    /// A word for machines: `not-ours`, `other-site`, `protected`, `missing`, `other-project`.
+    /// A word for machines: `not-ours`, `other-site`, `protected`, `missing`, `other-project`, `unknown-member`.
     pub code: &'static str,
     /// What is in the way.
     pub text: String,
@@ -184,7 +185,7 @@ pub struct Refusal {
 pub struct Note {
     /// The object, if it is about one.
     pub address: Option<Address>,
-    /// A word for machines: `kept-data`, `taken-over`, `alias-moved`, `copy`.
+    /// A word for machines: `kept-data`, `taken-over`, `alias-moved`, `copy`, `offline`, `moved`.
     pub code: &'static str,
     /// One line.
     pub text: String,
