@@ -11,23 +11,32 @@ use crate::live::cluster::of_members;
 use crate::model::{Id, MEMBERS};
 
 impl One<'_> {
-    /// The members on which the object is yet to be begun; none on a machine by itself.
-    ///
-    /// LXD begins it on a member that is offline all the same, and then fails half way: so nothing is begun.
-    pub(super) async fn members_to_begin(&self, kind: &dyn Kind, object: &Object) -> Result<Vec<String>, Failure> {
-        if !self.context.run.snapshot.server.is_clustered || !kind.is_made_per_member(&body::of_fields(&object.fields))
-        {
-            return Ok(vec![]);
+    /// The cluster, all of whose members must answer for what is made or changed on each of them at once; LXD would
+    /// find out half way. `None` on a machine by itself, and for what is no member's own.
+    async fn whole_cluster(&self, kind: &dyn Kind, body: &Raw) -> Result<Option<&Cluster>, Failure> {
+        let planned = &self.context.run.snapshot;
+        if !planned.server.is_clustered || !kind.is_made_per_member(body) {
+            return Ok(None);
         }
         let cluster = self.context.cluster.get_or_try_init(|| Cluster::read(self.client)).await?;
-        let offline = cluster.offline();
-        if !offline.is_empty() {
-            return Err(Failure::because(format!(
-                "LXD makes pools and networks only while every member of the cluster answers, and {} is offline; nothing \
-                 was begun; apply again when it is back",
-                offline.join(", ")
-            )));
+        // One that died a moment ago is called online for a while.
+        let silent = |name: &&str| cluster.is_offline(name) || planned.cluster.is_silent(name);
+        let silent: Vec<&str> = cluster.members.iter().map(|member| member.name.as_str()).filter(silent).collect();
+        if silent.is_empty() {
+            return Ok(Some(cluster));
         }
+        Err(Failure::because(format!(
+            "LXD makes pools and networks on all members of the cluster at once, and {} does not answer; nothing was sent; \
+             apply again when `lxc cluster list` has it online",
+            silent.join(", ")
+        )))
+    }
+
+    /// The members on which the object is yet to be begun; none on a machine by itself.
+    pub(super) async fn members_to_begin(&self, kind: &dyn Kind, object: &Object) -> Result<Vec<String>, Failure> {
+        let Some(cluster) = self.whole_cluster(kind, &body::of_fields(&object.fields)).await? else {
+            return Ok(vec![]);
+        };
         let begun = self.work.live.as_ref().filter(|live| live.get("status").is_some_and(|status| status == "Pending"));
         let begun = begun.and_then(|live| live.get("locations")).and_then(Value::as_array);
         let is_begun = |name: &str| begun.is_some_and(|begun| begun.iter().any(|member| member == name));
@@ -38,7 +47,7 @@ impl One<'_> {
     /// Finishes a creation that failed on some of the members.
     pub(super) async fn finish(&self, kind: &dyn Kind, id: &Id, live: &Raw) -> Result<(), Failure> {
         let is_errored = kind.is_unfinished(live) && live.get("status").is_some_and(|status| status == "Errored");
-        if !is_errored || !self.context.run.snapshot.server.is_clustered {
+        if !is_errored || self.whole_cluster(kind, live).await?.is_none() {
             return Ok(());
         }
         match self.send(&members::finish(kind, id, live)).await {

@@ -66,6 +66,11 @@ impl Cluster {
         self.silent.contains(name) || self.get(name).is_some_and(|member| member.status == "Offline")
     }
 
+    /// True if a member did not answer when LXD listed what lives there.
+    pub fn is_silent(&self, name: &str) -> bool {
+        self.silent.contains(name)
+    }
+
     /// The members of which nothing can be asked now.
     pub fn offline(&self) -> Vec<&str> {
         self.members.iter().map(|member| member.name.as_str()).filter(|name| self.is_offline(name)).collect()

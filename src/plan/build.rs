@@ -378,6 +378,10 @@ impl<'a> Builder<'a> {
             }
             action => (code, text, action),
         };
+        if code != "unfinished" && action != Action::NoOp && self.must_wait(object, live, &fields) {
+            let change = self.change(object, &id, Action::NoOp, "offline", String::new());
+            return self.push(change, Work { kind: Some(object.kind), ..Work::default() });
+        }
         if action == Action::Replace {
             if !self.may_replace(object, &id, live, record.as_ref()) {
                 return;

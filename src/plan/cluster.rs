@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::build::{Builder, created};
 use super::diff::applied;
 use super::prune::{Candidate, Kept};
-use super::{Action, Change, Note, Refusal};
+use super::{Action, Change, FieldDiff, Note, Refusal};
 use crate::diagnostic::nearest;
 use crate::kinds::{self, Fields, Kind, Object, Place, Raw, body};
 use crate::live::{Snapshot, cluster};
@@ -187,6 +187,26 @@ impl<'a> Builder<'a> {
         self.refuse(object, "begun-otherwise", text, &help);
     }
 
+    /// True if a change must wait for a member that does not answer; what only uses the object goes on.
+    pub fn must_wait(&mut self, object: &Object, live: &Raw, fields: &[FieldDiff]) -> bool {
+        let offline = self.snapshot.cluster.offline();
+        if offline.is_empty() || !object.kind.is_made_per_member(live) {
+            return false;
+        }
+        let mut what: Vec<String> = fields.iter().map(|field| field.path.to_string()).collect();
+        if what.is_empty() {
+            what.push("its record".to_owned());
+        }
+        let text = format!(
+            "{} is to be changed ({}) and waits: LXD changes it on all members at once, and {} is offline",
+            object.address,
+            what.join(", "),
+            offline.join(", ")
+        );
+        self.note(&object.address, "offline", text);
+        true
+    }
+
     /// What a destroy leaves: a creation that was begun carries no stamp yet.
     pub fn note_pending(&mut self, wanted: &[Object]) {
         for object in wanted {
@@ -236,8 +256,8 @@ impl<'a> Builder<'a> {
             .collect();
         if !waiting.is_empty() {
             let text = format!(
-                "LXD makes and changes pools and networks only while every member answers, and {} does not: this will fail, \
-                 and what needs it with it, until an apply with all of them: {}",
+                "LXD makes pools and networks only while every member answers, and {} does not: these will fail, and with \
+                 them what needs them, until an apply with all members: {}",
                 offline.join(", "),
                 waiting.join(", ")
             );
