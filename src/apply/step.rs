@@ -7,10 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::mpsc::{self, UnboundedSender};
 
+use super::cluster;
 use super::driver::Run;
 use super::lock::Lock;
 use crate::guest;
 use crate::kinds::{Creation, ImageRef, ImageSource, Kind, Object, Raw, body, image, instance};
+use crate::live::Cluster;
 use crate::lxd::{Call, Client, Error, Method, Progress, remotes};
 use crate::model::{Address, Event, Id, Outcome, Path, StepId, Verb};
 use crate::plan::{Action, Change, Plan, Step, Work};
@@ -24,8 +26,8 @@ pub struct Context<'a> {
     pub(super) images: RefCell<HashMap<Address, String>>,
     /// The run's lock, as soon as it is had.
     pub(super) lock: std::cell::OnceCell<Lock>,
-    /// The cluster's members, read once, when something is made on each of them.
-    members: tokio::sync::OnceCell<Vec<String>>,
+    /// The cluster as the run finds it, read once, when something is made on each of its members.
+    pub(super) cluster: tokio::sync::OnceCell<Cluster>,
 }
 
 /// Why a step failed.
@@ -49,7 +51,8 @@ impl Failure {
 impl<'a> Context<'a> {
     /// For one run.
     pub fn new(plan: &'a Plan, run: &'a Run<'a>, events: UnboundedSender<Event>) -> Self {
-        Context { plan, run, events, images: RefCell::default(), lock: Default::default(), members: Default::default() }
+        let (images, lock, cluster) = Default::default();
+        Context { plan, run, events, images, lock, cluster }
     }
 }
 
@@ -75,7 +78,9 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
     };
     match result {
         Ok(()) => Outcome::Done,
-        Err(Failure { message, details }) => Outcome::Failed { message, details },
+        Err(Failure { message, details }) => {
+            Outcome::Failed { message: cluster::explained(message, &context.run.snapshot.cluster), details }
+        }
     }
 }
 
@@ -170,7 +175,7 @@ impl One<'_> {
         let id = self.id();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
         let image = self.image_source(object)?;
-        let members: &[String] = if kind.is_made_per_member(object) { self.members().await? } else { &[] };
+        let members = &self.members_to_begin(kind, object).await?;
         let creation = Creation { id: &id, stamp_leaves: leaves, image, certificate: None, fingerprint: None, members };
         let is_pending = |call: &Call| !members.is_empty() && call.query.iter().any(|(key, _)| *key == "target");
         for call in kind.create(object, &creation) {
@@ -178,6 +183,10 @@ impl One<'_> {
                 Ok(_) => {}
                 // An earlier run that did not come further than some of the members.
                 Err(error) if is_pending(&call) && error.is_pending_already() => {}
+                Err(Error::OutcomeUnknown(_)) if is_pending(&call) => match self.send(&call).await {
+                    Err(error) if !error.is_pending_already() => return Err(error.into()),
+                    _ => {}
+                },
                 // Lost answers and repeated requests: what counts is whether our object is there.
                 Err(error) if error.already_exists() || matches!(error, Error::OutcomeUnknown(_)) => {
                     if !self.is_made(kind, &id).await? {
@@ -188,20 +197,6 @@ impl One<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The members of the cluster; none on a machine by itself.
-    async fn members(&self) -> Result<&[String], Failure> {
-        let read = async || {
-            if !self.context.run.snapshot.server.is_clustered {
-                return Ok(vec![]);
-            }
-            let call = Call::get(&["cluster", "members"]).query("recursion", "1");
-            let (members, _) = self.client.read::<Vec<Raw>>(&call).await?;
-            let name = |member: &Raw| member.get("server_name").and_then(Value::as_str).map(str::to_owned);
-            Ok::<_, Error>(members.iter().filter_map(name).collect())
-        };
-        Ok(self.context.members.get_or_try_init(read).await?)
     }
 
     /// True if the object is there with this run's stamp.
@@ -240,9 +235,11 @@ impl One<'_> {
         let id = self.id();
         let planned = self.work.live.clone().unwrap_or_default();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
+        self.finish(kind, &id, &planned).await?;
         for _ in 0..MERGES {
-            let (before, etag) =
+            let (mut before, etag) =
                 self.read(&id, &planned).await?.ok_or_else(|| Failure::because("it is no longer there; plan again"))?;
+            self.read_members(kind, &id, &mut before).await?;
             let mut after = before.clone();
             for field in self.change.diff.iter().filter(|field| !is_power(&field.path)) {
                 let now = kind.live(&before, &field.path);

@@ -3,11 +3,10 @@
 //! A kind says how its section of a site file is read, what each field's change does to a running system,
 //! what it refers to, and which calls make, change and remove it. It never sends anything.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Diagnostic;
@@ -19,6 +18,7 @@ pub mod body;
 mod declare;
 pub mod image;
 pub mod instance;
+pub mod members;
 mod network;
 mod network_acl;
 mod object;
@@ -191,10 +191,20 @@ pub trait Kind: Debug + Sync {
         let _ = live;
         false
     }
-    /// In a cluster it is made on each member before it is made as a whole.
-    fn is_made_per_member(&self, object: &Object) -> bool {
-        let _ = object;
+    /// In a cluster it is made on each member before it is made as a whole, and written only while all of them
+    /// answer. `body` is the object, as it is or as it is wanted.
+    fn is_made_per_member(&self, body: &Raw) -> bool {
+        let _ = body;
         false
+    }
+    /// The config keys that LXD keeps per cluster member.
+    fn member_keys(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Its creation in a cluster was begun and did not come to its end.
+    fn is_unfinished(&self, live: &Raw) -> bool {
+        !self.member_keys().is_empty()
+            && live.get("status").is_some_and(|status| *status == "Pending" || *status == "Errored")
     }
     /// In a replacement the new one is made before the old one goes.
     fn creates_first(&self) -> bool {
@@ -339,17 +349,3 @@ fn document(object: &Object, cx: &Creation<'_>) -> Raw {
     body.insert("name".into(), Value::String(object.name.clone()));
     body
 }
-
-/// What differs per cluster member, as it is written.
-#[derive(serde::Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "member")]
-pub struct MemberBody {
-    /// The member's own config keys.
-    #[serde(default)]
-    pub config: crate::tree::Settings,
-}
-
-/// What differs per cluster member of a pool or network: the member's config keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Members(pub BTreeMap<String, Map<String, Value>>);

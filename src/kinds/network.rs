@@ -18,10 +18,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::declare::{check_path_part, wanted};
+use super::members::{self, MemberBody};
 use super::options::{self, Entity};
-use super::{Creation, Declared, Decode, Effect, Kind, Members, Object, Place, Raw};
+use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw};
 use crate::lxd::Call;
-use crate::model::Path;
+use crate::model::{Id, Path};
 use crate::tree::{self, Mapping, Node, Settings, Spanned, Text};
 
 /// The kind.
@@ -41,7 +42,7 @@ struct Body {
     config: Settings,
     /// In a cluster: what differs from member to member, by the member's name.
     #[serde(default)]
-    members: Mapping<super::MemberBody>,
+    members: Mapping<MemberBody>,
 }
 
 impl Kind for Network {
@@ -80,8 +81,8 @@ impl Kind for Network {
                 wanted.value = name.into();
             }
         }
-        let members = Members::decode(&body.members, &entity, cx);
-        Some(Declared::plain(fields, Arc::new(members)))
+        members::decode(&body.members, &entity, cx, &mut fields);
+        Some(Declared::plain(fields, Arc::new(())))
     }
 
     /// A bridge is a host interface, whose name the kernel limits to 15 characters.
@@ -107,7 +108,7 @@ impl Kind for Network {
     }
 
     fn canonical(&self, path: &Path, value: &Value) -> String {
-        options::canonical(&Entity::Network(None), path, value)
+        options::canonical(&Entity::Network(None), &members::in_config(path), value)
     }
 
     /// `auto` is replaced by what LXD chose.
@@ -130,12 +131,20 @@ impl Kind for Network {
     }
 
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
-        Members::of(object).create(self.collection(), Some(&cx.id.project), super::document(object, cx), cx.members)
+        members::create(self.collection(), Some(&cx.id.project), super::document(object, cx), cx.members)
+    }
+
+    fn update(&self, id: &Id, before: &Raw, after: &Raw) -> Vec<Call> {
+        members::update(self, id, before, after)
     }
 
     /// OVN's are the cluster's own.
-    fn is_made_per_member(&self, object: &Object) -> bool {
-        object.fields.get(&Path::field("type")).is_none_or(|wanted| wanted.value != "ovn")
+    fn is_made_per_member(&self, body: &Raw) -> bool {
+        body.get("type").is_none_or(|network_type| network_type != "ovn")
+    }
+
+    fn member_keys(&self) -> &'static [&'static str] {
+        &["parent", "bridge.external_interfaces", "bgp.ipv4.nexthop", "bgp.ipv6.nexthop"]
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! Their number depends on how many projects and pools the site names. A second round is read only where the
 //! first one shows that something of this site lies beyond: a project or pool with its stamp that the file no
-//! longer names, or a project whose features are not what the file says.
+//! longer names, a project whose features are not what the file says, or a network whose keys differ from member
+//! to member of a cluster.
 
+pub mod cluster;
 mod hashes;
 mod projects;
 mod row;
+mod sites;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,6 +21,7 @@ use crate::kinds::{self, Kind, Object, Place, Raw};
 use crate::lxd::{self, Client, Server};
 use crate::model::{Address, Id};
 
+pub use cluster::{Cluster, Member};
 pub use projects::Projects;
 pub use whole::read_project;
 
@@ -26,6 +30,8 @@ pub use whole::read_project;
 pub struct Snapshot {
     /// The server itself.
     pub server: Server,
+    /// The cluster that it is a member of.
+    pub cluster: Cluster,
     /// Which project each kind's objects live in.
     pub projects: Projects,
     /// The live objects by section.
@@ -45,23 +51,19 @@ impl Snapshot {
         self.objects.get(section).into_iter().flatten()
     }
 
-    /// The sites whose stamps were seen, each with the project in which most of its objects are.
-    pub fn sites(&self) -> BTreeMap<String, String> {
-        let mut counts: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
-        for (kind, id, raw) in
-            kinds::all().iter().flat_map(|kind| self.all(kind.section()).map(|(id, raw)| (*kind, id, raw)))
-        {
-            for stamp in kind.stamps(raw) {
-                let project = if kind.section() == "projects" { &id.name } else { &id.project };
-                // What lives in `default` for want of a feature says little.
-                let weight = if project == "default" { 1 } else { 1000 };
-                *counts.entry(stamp.site).or_default().entry(project).or_default() += weight;
-            }
-        }
-        let home = |projects: BTreeMap<&str, usize>| {
-            projects.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name.to_owned())
-        };
-        counts.into_iter().filter_map(|(site, projects)| Some((site, home(projects)?))).collect()
+    /// The member of the cluster that holds an object and does not answer now: nothing is known of the object, and
+    /// nothing can be done to it. A GET of it alone would take 10 s to fail.
+    pub fn silent_member<'a>(&self, raw: &'a Raw) -> Option<&'a str> {
+        cluster::location(raw).filter(|member| self.cluster.is_offline(member))
+    }
+
+    /// A member that died a moment ago is still called online; LXD lists its instances without their config.
+    fn hear(&mut self) {
+        let instances = self.objects.get("instances").into_iter().flat_map(BTreeMap::values);
+        let silent =
+            instances.filter(|raw| raw.get("config").is_some_and(Value::is_null)).filter_map(cluster::location);
+        let silent: BTreeSet<String> = silent.map(str::to_owned).collect();
+        self.cluster.silence(silent);
     }
 
     /// Adds a live object.
@@ -111,10 +113,15 @@ async fn gather(
     let mut snapshot = Snapshot { projects: Projects::wanted(objects), ..Snapshot::default() };
     let files: Vec<Object> = objects.iter().filter(|object| object.kind.section() == "images").cloned().collect();
     let hashing = tokio::task::spawn_blocking(move || hashes::of_images(&files));
-    let server = client.server();
+    // Beside the lists: a machine by itself is asked nothing more.
+    let server = async {
+        let server = client.server().await?;
+        let cluster = if server.is_clustered { Cluster::read(client).await? } else { Cluster::default() };
+        Ok::<_, lxd::Error>((server, cluster))
+    };
     let first = wanted(&snapshot.projects, &named, &pools);
     let (server, rows) = futures_util::future::join(server, fetch(client, first.clone())).await;
-    snapshot.server = server?;
+    (snapshot.server, snapshot.cluster) = server?;
     let projects = rows.iter().find(|(request, _)| request.kind.section() == "projects");
     if let Some((_, Ok(rows))) = projects {
         snapshot.projects.learn(rows.iter().map(|row| &row.0));
@@ -140,6 +147,10 @@ async fn gather(
     if !missing.is_empty() {
         let rows = fetch(client, missing).await;
         snapshot.take(rows)?;
+    }
+    if !snapshot.cluster.members.is_empty() {
+        snapshot.hear();
+        cluster::read_members(client, &mut snapshot, objects).await?;
     }
     snapshot.fingerprints = hashing.await.unwrap_or_default();
     Ok(snapshot)

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::diff::{Diff, compare};
 use super::ownership::{Owner, owner, stamp_id};
 use super::{
-    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, guards, order, overlay, prune,
-    select,
+    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, cluster, guards, order, overlay,
+    prune, select,
 };
 use crate::kinds::{Object, Raw, Record, Stamp};
 use crate::live::Snapshot;
@@ -91,7 +91,9 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     builder.check_options(site);
     if options.destroy {
         prune::destroy(&mut builder, &wanted);
+        builder.note_pending(&wanted);
     } else {
+        builder.plan.refused.extend(cluster::complete(&mut wanted, snapshot));
         builder.plan.refused.extend(overlay::complete(&mut wanted, snapshot));
         let objects = Objects::new(&wanted);
         for object in &wanted {
@@ -99,8 +101,9 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
         }
         prune::prune(&mut builder, &wanted);
     }
+    select::select(&mut builder.plan, site, &wanted, options);
+    builder.note_offline(&wanted);
     let mut plan = builder.plan;
-    select::select(&mut plan, site, &wanted, options);
     guards::check(&mut plan, site, options);
     affects::fill(&mut plan, &wanted, snapshot);
     order::order(&mut plan, &wanted, snapshot);
@@ -151,7 +154,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Where the object lives, or would.
-    fn id(&self, object: &Object) -> Id {
+    pub fn id(&self, object: &Object) -> Id {
         let project = self.snapshot.projects.effective(&object.project, object.kind.place());
         Id { project, pool: object.pool.clone(), name: object.name.clone() }
     }
@@ -176,8 +179,15 @@ impl<'a> Builder<'a> {
             return;
         }
         match live {
+            // One note for each member that does not answer tells of all that is there.
+            Some(live) if self.snapshot.silent_member(live).is_some() => {}
             Some(live) if live.get("config").is_some_and(serde_json::Value::is_null) => {
-                self.note(&object.address, "unknown", format!("{}: the server does not show it now (an offline member, or a restricted certificate); left as it is", object.address));
+                let text =
+                    format!("{}: the server does not show it to this certificate; left as it is", object.address);
+                self.note(&object.address, "unknown", text);
+            }
+            Some(live) if self.is_unfinished(object, live) && live.get("status").is_some_and(|s| *s == "Pending") => {
+                self.pending(object, id, live);
             }
             Some(live) => self.existing(object, id, live, objects),
             None => self.absent(object, id, objects),
@@ -185,6 +195,9 @@ impl<'a> Builder<'a> {
     }
 
     fn absent(&mut self, object: &Object, id: Id, objects: &Objects<'_>) {
+        if self.is_renamed_unseen(object, &id) {
+            return;
+        }
         if let Some((old, live)) = self.renamed(object, &id) {
             return self.existing(object, old, live, objects);
         }
@@ -224,6 +237,7 @@ impl<'a> Builder<'a> {
                 "add it under `images`, import it, or name REMOTE:ALIAS",
             );
         }
+        self.check_target(object);
         let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
         let change = self.change(object, &id, Action::Create, "absent", "not there yet".into());
         let work = Work { image: self.image_now(object, objects), ..self.work(object, None, &id, &record, true) };
@@ -246,7 +260,8 @@ impl<'a> Builder<'a> {
         let Some(record) = self.ownership(object, &id, live) else {
             return;
         };
-        let mut diff = compare(object.kind, &object.fields, live, record.as_ref());
+        self.compare_location(object, live);
+        let mut diff = compare(object.kind, &self.visible(object), live, record.as_ref());
         self.compare_image(object, live, record.as_ref(), objects, &mut diff);
         let image = self.image_now(object, objects);
         self.settle(object, id, live, record, diff);
@@ -368,12 +383,28 @@ impl<'a> Builder<'a> {
             }
             (Some(_), false) => (Action::Update, "changed", "the file has changed".to_owned()),
         };
-        if action == Action::Replace && !self.may_replace(object, &id, live, record.as_ref()) {
-            return;
+        let (code, text, action) = match action {
+            Action::NoOp | Action::Update if self.is_unfinished(object, live) => {
+                let text = "its creation failed on some of the cluster's members; it is finished".to_owned();
+                ("unfinished", text, Action::Update)
+            }
+            action => (code, text, action),
+        };
+        if code != "unfinished" && action != Action::NoOp && self.must_wait(object, live, &fields) {
+            let change = self.change(object, &id, Action::NoOp, "offline", String::new());
+            return self.push(change, Work { kind: Some(object.kind), ..Work::default() });
+        }
+        if action == Action::Replace {
+            if !self.may_replace(object, &id, live, record.as_ref()) {
+                return;
+            }
+            self.check_target(object);
         }
         let drift = fields.iter().any(|field| field.drift);
-        let writes =
-            is_new_claim || action == Action::Rename || fields.iter().any(|field| field.path != Path::field("state"));
+        let writes = code == "unfinished"
+            || is_new_claim
+            || action == Action::Rename
+            || fields.iter().any(|field| field.path != Path::field("state"));
         let change = self.change(object, &id, action, code, text);
         let work = match action {
             // Most objects of most plans: nothing is copied for them.

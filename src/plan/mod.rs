@@ -2,6 +2,7 @@
 
 mod affects;
 mod build;
+mod cluster;
 mod diff;
 mod drift;
 mod guards;
@@ -174,7 +175,7 @@ impl FieldDiff {
 pub struct Refusal {
     /// The object, if it is about one.
     pub address: Option<Address>,
-    /// A word for machines: `not-ours`, `other-site`, `protected`, `missing`, `other-project`.
+    /// A word for machines: `not-ours`, `other-site`, `protected`, `missing`, `other-project`, `unknown-member`.
     pub code: &'static str,
     /// What is in the way.
     pub text: String,
@@ -189,7 +190,7 @@ pub struct Refusal {
 pub struct Note {
     /// The object, if it is about one.
     pub address: Option<Address>,
-    /// A word for machines: `kept-data`, `taken-over`, `alias-moved`, `copy`.
+    /// A word for machines: `kept-data`, `taken-over`, `alias-moved`, `copy`, `offline`, `moved`.
     pub code: &'static str,
     /// One line.
     pub text: String,

@@ -12,10 +12,10 @@ use crate::model::{Address, Id, Path};
 pub(super) const GIVEN_BACK: &str = "given-back";
 
 /// One live object that goes, or would.
-struct Candidate<'a> {
-    kind: &'static dyn Kind,
-    id: &'a Id,
-    live: &'a Raw,
+pub(super) struct Candidate<'a> {
+    pub kind: &'static dyn Kind,
+    pub id: &'a Id,
+    pub live: &'a Raw,
     record: Record,
     address: Address,
 }
@@ -140,18 +140,19 @@ fn ours(kind: &dyn Kind, live: &Raw, record: &Record) -> Vec<FieldDiff> {
     fields
 }
 
-type Kept<'a> = ((&'static str, &'a Id), &'static str, String);
+/// What stays, a code, and why.
+pub(super) type Kept<'a> = ((&'static str, &'a Id), &'static str, String);
 
-/// What stays for the sake of data: volumes, and the pools and projects in which they lie.
+/// What stays since it cannot be reached, or for the sake of data: volumes, and the pools and projects in which
+/// they lie.
 fn kept<'a>(builder: &Builder<'_>, candidates: &[Candidate<'a>]) -> Vec<Kept<'a>> {
+    let mut kept = super::cluster::out_of_reach(builder.snapshot, candidates);
     if builder.options.delete_data {
-        return vec![];
+        return kept;
     }
     let volumes: Vec<&Candidate<'a>> = candidates.iter().filter(|c| c.kind.section() == "storage_volumes").collect();
-    let mut kept: Vec<Kept<'a>> = volumes
-        .iter()
-        .map(|c| (("storage_volumes", c.id), "kept-data", "it holds data; --delete-data deletes it".to_owned()))
-        .collect();
+    let data = "it holds data; --delete-data deletes it";
+    kept.extend(volumes.iter().map(|c| (("storage_volumes", c.id), "kept-data", data.to_owned())));
     let projects: HashSet<&str> = volumes.iter().map(|c| c.id.project.as_str()).collect();
     let pools: HashSet<&str> = volumes.iter().filter_map(|c| c.id.pool.as_deref()).collect();
     for candidate in candidates {
