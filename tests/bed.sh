@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# A private LXD daemon to test against: `tests/bed.sh start DIR`, `tests/bed.sh stop DIR`.
+# A private LXD or Incus daemon to test against: `tests/bed.sh start DIR [lxd|incus]`, `tests/bed.sh stop DIR`.
 #
-# DIR is the daemon's whole world (its LXD_DIR): database, pool, socket, logs. The machine's own LXD is never
-# touched. Keep DIR short (`mktemp -d /tmp/lxd.XXXXXX`): a socket's path has 107 characters at most. Bridges
-# are the machine's, so two beds at once must not use one bridge name or subnet.
+# DIR is the daemon's whole world (its LXD_DIR or INCUS_DIR): database, pool, socket, logs. The machine's own LXD
+# is never touched. Keep DIR short (`mktemp -d /tmp/lxd.XXXXXX`): a socket's path has 107 characters at most.
+# Bridges are the machine's, so two beds at once must not use one bridge name or subnet.
 #
 # start  installs what Debian has to offer and is missing, starts the daemon, and leaves in DIR:
-#          unix.socket      the API; clients find it by LXD_DIR=DIR
+#          unix.socket      the API; clients find it by LXD_DIR=DIR, lxc those of an Incus too. Its group is
+#                           lxd, whose members are as good as root anyway
 #          busybox.tar.xz   an image of 1 MB that boots in a third of a second and asks for an address
 #          https-address    where the daemon listens for HTTPS
-#          trust-password   what enrols a client certificate there
+#          trust-password   what enrols a client certificate there; Incus has no such thing
+#          incus            on a bed of Incus, its own client
+#        Incus is unpacked, not installed: see tests/incus.sh.
 #        A bed that runs is left as it is; one whose daemon died is started again.
 # stop   takes all of it away: instances, bridges, mounts, the daemon and DIR. A daemon that died is no
 #        obstacle, nor is a bed that is gone already.
@@ -21,8 +24,10 @@ PACKAGES=(lxd lxd-client lxd-tools lxcfs dnsmasq-base iproute2 nftables iptables
     rsync busybox-static curl jq xz-utils)
 
 NAME=bed
-. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/host.sh"
-. "$(dirname "$(realpath "${BASH_SOURCE[0]}")")/busybox.sh"
+here=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+. "$here/host.sh"
+. "$here/busybox.sh"
+. "$here/incus.sh"
 
 # The bed's own client: no remotes of the user's, no wait for a daemon that hangs.
 bed_lxc() { LXD_DIR=$dir LXD_CONF=$dir/client timeout 60 lxc --force-local "$@" </dev/null; }
@@ -44,25 +49,32 @@ configure() {
         bed_lxc config set core.https_address "$address"
         echo "$address" >"$dir/https-address"
     fi
-    if [[ ! -e $dir/trust-password ]]; then
+    if [[ $kind == lxd && ! -e $dir/trust-password ]]; then
         (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$dir/trust-password")
         bed_lxc config set core.trust_password "$(cat "$dir/trust-password")"
     fi
 }
 
 start() {
-    [[ $EUID -eq 0 ]] || die "LXD needs root"
+    [[ $EUID -eq 0 ]] || die "$kind needs root"
     [[ ${#dir} -le 80 ]] || die "$dir is too long for a socket in it; use mktemp -d /tmp/lxd.XXXXXX"
     if [[ -e $dir && ! -e $dir/bed && -n $(ls -A "$dir") ]]; then die "$dir holds something else"; fi
+    [[ ! -s $dir/bed || $(cat "$dir/bed") == "$kind" ]] || die "$dir is a bed of $(cat "$dir/bed")"
     install_packages "${PACKAGES[@]}"
     mkdir -p "$dir"
     chmod 711 "$dir" # guests' root is nobody here and must reach its root file system
-    touch "$dir/bed"
+    echo "$kind" >"$dir/bed"
     mkdir -p "$dir/client"
     [[ -e $dir/client/config.yml ]] || echo 'default-remote: local' >"$dir/client/config.yml"
     mount_cgroups
     start_lxcfs "$dir/lxcfs.log" "$dir/lxcfs.pid"
-    live_pid "$dir/lxd.pid" lxd >/dev/null || start_lxd "$dir" root "$dir/lxd.log" "$dir/lxd.pid"
+    if [[ $kind == incus ]]; then
+        unpack_incus
+        ln -sfn "$INCUS_ROOT/usr/bin/incus" "$dir/incus"
+        live_pid "$dir/incus.pid" incusd >/dev/null || start_incus "$dir" lxd "$dir/incus.log" "$dir/incus.pid"
+    else
+        live_pid "$dir/lxd.pid" lxd >/dev/null || start_lxd "$dir" lxd "$dir/lxd.log" "$dir/lxd.pid"
+    fi
     configure
     build_image "$dir"
 }
@@ -98,12 +110,12 @@ empty_daemon() {
     done
 }
 
-# Processes of this bed, by their command line: `[lxc monitor] DIR/containers NAME`, dnsmasq, LXD's forks.
+# Processes of this bed, by their command line: `[lxc monitor] DIR/containers NAME`, dnsmasq, the daemon's forks.
 leftovers() {
     local process comm words
     for process in /proc/[0-9]*; do
         comm=$(cat "$process/comm" 2>/dev/null) || continue
-        [[ $comm == lxc* || $comm == '[lxc'* || $comm == lxd* || $comm == dnsmasq ]] || continue
+        [[ $comm == lxc* || $comm == '[lxc'* || $comm == lxd* || $comm == incusd || $comm == dnsmasq ]] || continue
         words=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) || continue
         [[ $words == *"$dir/"* ]] && echo "${process#/proc/}"
     done
@@ -126,8 +138,8 @@ sweep() {
             [[ ! -e $link ]] || quietly ip link delete "$(basename "$link")" || true # containers' veths come back to us
         done
         quietly ip link delete "$name" || true
-        for chain in $(nft list table inet lxd 2>/dev/null | awk -v net="$name" '$1 == "chain" && substr($2, index($2, ".") + 1) == net {print $2}'); do
-            quietly nft delete chain inet lxd "$chain" || true
+        for chain in $(nft list table inet "$kind" 2>/dev/null | awk -v net="$name" '$1 == "chain" && substr($2, index($2, ".") + 1) == net {print $2}'); do
+            quietly nft delete chain inet "$kind" "$chain" || true
         done
     done
 }
@@ -135,8 +147,10 @@ sweep() {
 stop() {
     [[ -e $dir ]] || return 0
     [[ -e $dir/bed ]] || die "$dir is no bed of this script"
-    local pid
-    if pid=$(live_pid "$dir/lxd.pid" lxd); then
+    kind=$(cat "$dir/bed")
+    local pid daemon=lxd
+    [[ $kind == lxd ]] || daemon=incusd
+    if pid=$(live_pid "$dir/$kind.pid" "$daemon"); then
         empty_daemon || true
         end_process "$pid"
     fi
@@ -146,7 +160,9 @@ stop() {
     rm -rf --one-file-system "$dir"
 }
 
-[[ $# -eq 2 && ($1 == start || $1 == stop) ]] || die "usage: tests/bed.sh start DIR | stop DIR"
+[[ ${1-} == start && ($# -eq 2 || $# -eq 3 && ($3 == lxd || $3 == incus)) || ${1-} == stop && $# -eq 2 ]] ||
+    die "usage: tests/bed.sh start DIR [lxd|incus] | stop DIR"
+kind=${3:-lxd}
 dir=$(realpath -m -- "$2")
 [[ $dir == /?*/?* ]] || die "$dir: a directory of its own is needed"
 "$1"

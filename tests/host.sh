@@ -43,7 +43,8 @@ mount_cgroups() {
 start_lxcfs() { # LOG PIDFILE
     quietly mountpoint /var/lib/lxcfs && return
     mkdir -p /var/lib/lxcfs
-    setsid lxcfs /var/lib/lxcfs </dev/null >"$1" 2>&1 &
+    # By default all lxcfs of a machine share one pid file, also those of other mount namespaces.
+    setsid lxcfs --pidfile="$2.own" /var/lib/lxcfs </dev/null >"$1" 2>&1 &
     echo $! >"$2"
     local try
     for try in {1..50}; do

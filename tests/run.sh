@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every check and test of lxdeploy, on a real LXD daemon of its own: `tests/run.sh`.
+# Every check and test of lxdeploy, on real LXD and Incus daemons of its own: `tests/run.sh`. With an argument the
+# end-to-end tests on one of them alone: `tests/run.sh lxd`, `tests/run.sh incus`.
 #
 # Needs root on Debian 12 or later, and a Rust toolchain; all else is installed. A group that fails does not
 # keep the others from running. The last line is `N passed, N failed`; the exit code is 1 if any failed.
@@ -65,19 +66,33 @@ provide_toolchain() {
     done
 }
 
-provide_toolchain
-check 'cargo fmt' cargo fmt --check
-check 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings
-tests 'unit tests' --lib
+# Tests on a daemon of their own, which is gone when they are done.
+tests_on() { # KIND WHAT ARGUMENT…
+    printf '\n== a private daemon: %s\n' "$1"
+    bed=$(mktemp -d "/tmp/$1.XXXXXX")
+    if tests/bed.sh start "$bed" "$1"; then
+        export LXDEPLOY_TEST_DIR=$bed
+        tests "${@:2}"
+    else
+        fail "tests/bed.sh start $1"
+    fi
+    tests/bed.sh stop "$bed"
+    bed=
+}
 
-printf '\n== a private LXD\n'
-bed=$(mktemp -d /tmp/lxd.XXXXXX)
-if tests/bed.sh start "$bed"; then
-    export LXDEPLOY_TEST_DIR=$bed
-    tests 'integration tests' --test '*'
-else
-    fail 'tests/bed.sh start'
-fi
+provide_toolchain
+case ${1-} in
+'')
+    check 'cargo fmt' cargo fmt --check
+    check 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings
+    tests 'unit tests' --lib
+    tests_on lxd 'integration tests' --test '*'
+    # What needs no daemon has been run.
+    tests_on incus 'on Incus' --test e2e --test remote
+    ;;
+lxd | incus) tests_on "$1" "on $1" --test e2e --test remote ;;
+*) die "usage: tests/run.sh [lxd|incus]" ;;
+esac
 
 if [[ $failed -gt 0 ]]; then
     printf '\nFailed:\n'

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::step::{Failure, One};
 use crate::kinds::{Creation, Kind, Object, Raw, body, image};
-use crate::lxd::{Call, Error, remotes};
+use crate::lxd::{Body, Call, Error, remotes};
 use crate::model::{Id, Path};
 
 impl One<'_> {
@@ -35,12 +35,15 @@ impl One<'_> {
             known.unwrap_or_default()
         } else {
             let mut made = None;
-            for call in kind.create(object, &creation) {
+            for call in kind.create(object, &creation).into_iter().map(|call| self.in_its_protocol(call)) {
                 match self.send(&call).await {
                     Ok(metadata) => made = metadata.get("fingerprint").and_then(Value::as_str).map(str::to_owned),
                     Err(error) if error.already_exists() || matches!(error, Error::OutcomeUnknown(_)) => match &known {
                         Some(fingerprint) if self.image(&project, fingerprint).await?.is_some() => {}
-                        _ => return Err(error.into()),
+                        _ => match self.fetched_again(&project, &error).await? {
+                            Some(fingerprint) => made = Some(fingerprint),
+                            None => return Err(error.into()),
+                        },
                     },
                     Err(error) => return Err(error.into()),
                 }
@@ -62,6 +65,25 @@ impl One<'_> {
         self.set_aliases(object, &project, &fingerprint).await?;
         self.context.images.borrow_mut().insert(object.address.clone(), fingerprint);
         Ok(())
+    }
+
+    /// The image that was there already when it was fetched. Incus 6.0 gives such a one its own aliases anew and
+    /// stumbles over them: `Alias already exists: NAME`, though we sent none.
+    async fn fetched_again(&self, project: &str, error: &Error) -> Result<Option<String>, Error> {
+        let Error::Api { message, .. } = error else { return Ok(None) };
+        let Some(alias) = message.strip_prefix("Alias already exists: ") else { return Ok(None) };
+        let (found, _) = self.client.read::<Raw>(&Call::get(&["images", "aliases", alias]).project(project)).await?;
+        Ok(found.get("target").and_then(Value::as_str).map(str::to_owned))
+    }
+
+    /// The protocol between servers is called by the server's own name.
+    pub fn in_its_protocol(&self, mut call: Call) -> Call {
+        if let Body::Json(body) = &mut call.body
+            && let Some(protocol) = body.pointer_mut("/source/protocol").filter(|protocol| **protocol == "lxd")
+        {
+            *protocol = self.context.run.snapshot.server.protocol().into();
+        }
+        call
     }
 
     async fn image(&self, project: &str, fingerprint: &str) -> Result<Option<(Raw, Option<String>)>, Error> {

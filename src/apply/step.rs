@@ -13,7 +13,7 @@ use super::lock::Lock;
 use crate::guest;
 use crate::kinds::{Creation, ImageRef, ImageSource, Kind, Object, Raw, body, image, instance};
 use crate::live::Cluster;
-use crate::lxd::{Call, Client, Error, Method, Progress, remotes};
+use crate::lxd::{Call, Client, Error, Method, Progress, forbidden, remotes};
 use crate::model::{Address, Event, Id, Outcome, Path, StepId, Verb};
 use crate::plan::{Action, Change, Plan, Step, Work};
 
@@ -78,7 +78,8 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
     };
     match result {
         Ok(()) => Outcome::Done,
-        Err(Failure { message, details }) => {
+        Err(Failure { message, mut details }) => {
+            details.extend(forbidden::remedy(&message, context.run.snapshot.server.program()));
             Outcome::Failed { message: cluster::explained(message, &context.run.snapshot.cluster), details }
         }
     }
@@ -178,7 +179,7 @@ impl One<'_> {
         let members = &self.members_to_begin(kind, object).await?;
         let creation = Creation { id: &id, stamp_leaves: leaves, image, certificate: None, fingerprint: None, members };
         let is_pending = |call: &Call| !members.is_empty() && call.query.iter().any(|(key, _)| *key == "target");
-        for call in kind.create(object, &creation) {
+        for call in kind.create(object, &creation).into_iter().map(|call| self.in_its_protocol(call)) {
             match self.send(&call).await {
                 Ok(_) => {}
                 // An earlier run that did not come further than some of the members.

@@ -102,6 +102,8 @@ struct SourceBody {
 #[schemars(inline)]
 enum Protocol {
     Simplestreams,
+    /// That between servers; each calls it by its own name.
+    #[serde(alias = "incus")]
     Lxd,
 }
 

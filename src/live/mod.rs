@@ -7,6 +7,7 @@
 
 pub mod cluster;
 mod hashes;
+mod narrow;
 mod projects;
 mod row;
 mod sites;
@@ -64,6 +65,13 @@ impl Snapshot {
             instances.filter(|raw| raw.get("config").is_some_and(Value::is_null)).filter_map(cluster::location);
         let silent: BTreeSet<String> = silent.map(str::to_owned).collect();
         self.cluster.silence(silent);
+    }
+
+    /// False for what is shared with others and closed to our certificate: the server and its pools, and what
+    /// lies in `default` of a project without the kind's feature. Some of it LXD would let us write, without
+    /// having shown us what we overwrite; some of it Incus lets us make and never remove.
+    pub fn may_write(&self, kind: &dyn Kind, id: &Id) -> bool {
+        !self.server.is_restricted || kind.place() != Place::Server && !self.projects.is_closed(&id.project)
     }
 
     /// Adds a live object.
@@ -130,20 +138,22 @@ async fn gather(
     if let Some((_, Ok(rows))) = rows.iter().find(|(request, _)| request.kind.section() == "storage_pools") {
         pools.extend(stamped(rows, "storage_pools", site));
     }
-    let (rows, refused): (Vec<Answer>, Vec<Answer>) =
-        rows.into_iter().partition(|(_, rows)| !rows.as_ref().is_err_and(lxd::Error::is_forbidden));
-    snapshot.take(rows)?;
-    let narrower: Vec<Request> =
-        refused.iter().flat_map(|(request, _)| request.narrower(&named, &snapshot.projects)).collect();
-    if narrower.is_empty() {
-        snapshot.take(refused)?;
-    } else {
-        let rows = fetch(client, narrower).await;
-        snapshot.take(rows)?;
+    let now = wanted(&snapshot.projects, &named, &pools);
+    // What a project's features, now that they are known, place elsewhere is read there.
+    let (mut rows, mut refused): (Vec<Answer>, Vec<Answer>) = rows
+        .into_iter()
+        .filter(|(request, _)| now.contains(request))
+        .partition(|(_, rows)| !rows.as_ref().is_err_and(lxd::Error::is_forbidden));
+    let mut missing: Vec<Request> = now.into_iter().filter(|request| !first.contains(request)).collect();
+    if snapshot.server.is_restricted || !refused.is_empty() {
+        snapshot.server.is_restricted = true;
+        snapshot.projects.restrict();
+        let is_closed = |(request, _): &mut Answer| request.is_closed(&snapshot.projects);
+        refused.extend(rows.extract_if(.., is_closed));
+        missing.extend(refused.into_iter().map(|(request, _)| request));
+        missing = narrow::narrow(missing, &snapshot.projects, objects);
     }
-
-    let mut missing = wanted(&snapshot.projects, &named, &pools);
-    missing.retain(|request| !first.contains(request));
+    snapshot.take(rows)?;
     if !missing.is_empty() {
         let rows = fetch(client, missing).await;
         snapshot.take(rows)?;
@@ -165,6 +175,8 @@ struct Request {
     /// The project that is asked in that one's place, since it is closed to us: it shows what it uses of
     /// `default`, without its config.
     through: Option<String>,
+    /// This object alone.
+    one: Option<String>,
 }
 
 impl PartialEq for Request {
@@ -177,17 +189,9 @@ impl PartialEq for Request {
 const RACES: usize = 5;
 
 impl Request {
-    /// What a restricted certificate may ask in place of this: its own projects, one by one.
-    fn narrower(&self, named: &BTreeSet<String>, projects: &Projects) -> Vec<Request> {
-        let own = named.iter().filter(|project| *project != "default");
-        match &self.project {
-            None => own.map(|project| Request { project: Some(project.clone()), ..self.clone() }).collect(),
-            Some(place) => own
-                .filter(|project| projects.effective(project, self.kind.place()) == *place)
-                .take(1)
-                .map(|project| Request { through: Some(project.clone()), ..self.clone() })
-                .collect(),
-        }
+    /// A list of what lies in a project (and pool), or everywhere.
+    fn list(kind: &'static dyn Kind, project: Option<String>, pool: Option<String>) -> Request {
+        Request { kind, project, pool, through: None, one: None }
     }
 
     /// True if it is the project or pool itself that is not there.
@@ -206,27 +210,14 @@ fn wanted(projects: &Projects, named: &BTreeSet<String>, pools: &BTreeSet<String
         let effective: BTreeSet<String> =
             named.iter().map(|project| projects.effective(project, kind.place())).collect();
         match kind.place() {
-            Place::Server => requests.push(Request { kind, project: None, pool: None, through: None }),
-            Place::Project { feature: None } => {
-                requests.push(Request { kind, project: None, pool: None, through: None })
-            }
+            Place::Server | Place::Project { feature: None } => requests.push(Request::list(kind, None, None)),
             Place::Project { .. } => {
-                requests.extend(effective.into_iter().map(|project| Request {
-                    kind,
-                    project: Some(project),
-                    pool: None,
-                    through: None,
-                }));
+                requests.extend(effective.into_iter().map(|project| Request::list(kind, Some(project), None)));
             }
             Place::Pool { .. } => {
                 for pool in pools {
-                    let pool = Some(pool.clone());
-                    requests.extend(effective.iter().map(|project| Request {
-                        kind,
-                        project: Some(project.clone()),
-                        pool: pool.clone(),
-                        through: None,
-                    }));
+                    let projects = effective.iter().cloned();
+                    requests.extend(projects.map(|project| Request::list(kind, Some(project), Some(pool.clone()))));
                 }
             }
         }
@@ -236,6 +227,10 @@ fn wanted(projects: &Projects, named: &BTreeSet<String>, pools: &BTreeSet<String
 
 async fn fetch(client: &Client, requests: Vec<Request>) -> Vec<Answer> {
     join_all(requests.into_iter().map(|request| async {
+        if let Some(name) = &request.one {
+            let rows = narrow::read_one(client, &request, name).await;
+            return (request, rows);
+        }
         let call = match (&request.project, request.kind.place()) {
             (None, Place::Project { .. }) => request.kind.list_everywhere(),
             (project, _) => {

@@ -13,6 +13,8 @@ pub struct Projects {
     wanted: BTreeMap<String, BTreeMap<String, bool>>,
     /// Features by project as they are.
     live: BTreeMap<String, BTreeMap<String, bool>>,
+    /// We see some projects only, and `default` is none of them.
+    is_default_closed: bool,
 }
 
 impl Projects {
@@ -28,7 +30,7 @@ impl Projects {
             });
             (project.name.clone(), features.collect())
         });
-        Projects { wanted: features.collect(), live: BTreeMap::new() }
+        Projects { wanted: features.collect(), ..Projects::default() }
     }
 
     /// Adds what the server says.
@@ -41,6 +43,26 @@ impl Projects {
                 features.map(|(key, value)| (key.clone(), value.as_str().and_then(value::as_bool).unwrap_or(false)));
             self.live.insert(name, features.collect());
         }
+    }
+
+    /// Says that the server shows us some of its projects only.
+    pub(super) fn restrict(&mut self) {
+        self.is_default_closed = !self.live.contains_key("default");
+    }
+
+    /// The projects that the server shows us.
+    pub fn visible(&self) -> impl Iterator<Item = &str> {
+        self.live.keys().map(String::as_str)
+    }
+
+    /// True for `default` where our certificate is not one for it: what lies there is shared with others.
+    pub fn is_closed(&self, project: &str) -> bool {
+        self.is_default_closed && project == "default"
+    }
+
+    /// The project of ours through which the server shows what of a kind lies in `default`.
+    pub fn through(&self, place: Place) -> Option<&str> {
+        self.visible().find(|project| self.effective(project, place) == "default")
     }
 
     /// True if the server has it; `default` always, though a restricted certificate does not see it.

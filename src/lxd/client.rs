@@ -6,6 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::stream;
 use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, header};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::endpoint::{Address, Endpoint};
 use super::progress::Followers;
-use super::{Body, Call, Error, Method, tls};
+use super::{Body, Call, Error, Method, socket, tls};
 
 /// A connection to one server; cheap to clone.
 #[derive(Clone, Debug)]
@@ -100,6 +102,16 @@ impl Client {
     /// What the user calls the server.
     pub fn name(&self) -> &str {
         &self.endpoint.name
+    }
+
+    /// SHA-256 of the certificate that we show; none at a socket.
+    pub fn identity(&self) -> Option<String> {
+        match &self.endpoint.address {
+            Address::Https { identity: (certificate, _), .. } => {
+                CertificateDer::from_pem_file(certificate).ok().map(|certificate| tls::fingerprint_of(&certificate))
+            }
+            Address::Socket(_) => None,
+        }
     }
 
     /// How many requests were sent.
@@ -305,10 +317,9 @@ impl Client {
         }
         let text = causes(error);
         match &self.endpoint.address {
-            Address::Socket(path) if text.contains("ermission denied") => Error::Config(format!(
-                "{}: permission denied; run as root, or as a member of the group that owns the socket (`lxd`, or `incus-admin`)",
-                path.display()
-            )),
+            Address::Socket(path) if text.contains("ermission denied") => {
+                Error::Config(socket::permission_denied(path))
+            }
             Address::Socket(path) if error.is_connect() => Error::NotSent(format!("{}: {text}", path.display())),
             _ if error.is_connect() => Error::NotSent(format!("{}: {text}", self.base)),
             _ => Error::OutcomeUnknown(text),

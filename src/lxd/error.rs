@@ -69,9 +69,11 @@ impl Error {
         matches!(self, Error::Api { code: 412, .. })
     }
 
-    /// The client may not do this, or see it.
+    /// The client may not do this, or see it. Incus answers some lists with 500 in place of 403.
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Error::Api { code: 403, .. })
+        const WORDS: &[&str] = &["Certificate is restricted", "User does not have permission"];
+        matches!(self, Error::Api { code, message }
+            if *code == 403 || WORDS.iter().any(|words| message.starts_with(words)))
     }
 
     /// A creation found the object there. LXD says so with 400, 409 or 500, by kind and version.
@@ -160,6 +162,14 @@ mod tests {
         assert!(!Error::TimedOut("PUT /1.0/instances/a/state".into()).ran_out());
         assert!(api("Storage pool already pending on member n1").is_pending_already());
         assert!(api("Project not found").is_missing_project());
+    }
+
+    #[test]
+    fn a_restricted_certificate_is_forbidden_in_three_ways() {
+        assert!(api(403, "not authorized").is_forbidden());
+        assert!(api(500, "Certificate is restricted").is_forbidden());
+        assert!(api(500, "User does not have permissions for project \"default\"").is_forbidden());
+        assert!(!api(500, "Failed to begin transaction").is_forbidden());
     }
 
     #[test]

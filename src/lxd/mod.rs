@@ -7,10 +7,12 @@ mod client;
 mod endpoint;
 pub mod enrol;
 mod error;
+pub mod forbidden;
 pub mod identity;
 mod progress;
 pub mod remotes;
 mod server;
+mod socket;
 mod tls;
 mod token;
 

@@ -17,8 +17,11 @@ pub struct Server {
     pub is_clustered: bool,
     /// SHA-256 of its certificate.
     pub fingerprint: String,
-    /// Its own config is hidden from a restricted certificate.
+    /// Its own config is hidden from us: our certificate is restricted to some projects. Incus shows an empty one
+    /// in that case, so there it is the refused lists that tell; see [`crate::live::read`].
     pub is_restricted: bool,
+    /// SHA-256 of the certificate by which it knows us; none at a socket.
+    pub client: Option<String>,
     extensions: BTreeSet<String>,
 }
 
@@ -45,6 +48,16 @@ struct Environment {
 }
 
 impl Server {
+    /// The client that its administrators use.
+    pub fn program(&self) -> &'static str {
+        if self.kind == "incus" { "incus" } else { "lxc" }
+    }
+
+    /// By which protocol it fetches images from others of its kind.
+    pub fn protocol(&self) -> &'static str {
+        if self.kind == "incus" { "incus" } else { "lxd" }
+    }
+
     /// True if the server has an API extension.
     pub fn has(&self, extension: &str) -> bool {
         self.extensions.contains(extension)
@@ -69,6 +82,7 @@ impl Client {
             is_clustered: environment.server_clustered,
             fingerprint: environment.certificate_fingerprint,
             is_restricted: answer.config.is_none(),
+            client: self.identity(),
             extensions: answer.api_extensions.into_iter().collect(),
         })
     }

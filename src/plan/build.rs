@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::diff::{Diff, compare};
 use super::ownership::{Owner, owner, stamp_id};
 use super::{
-    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, cluster, guards, order, overlay,
-    prune, select,
+    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, cluster, guards, images, order,
+    overlay, prune, select,
 };
 use crate::kinds::{Object, Raw, Record, Stamp};
 use crate::live::Snapshot;
@@ -89,6 +89,7 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
         seen: HashSet::new(),
     };
     builder.check_options(site);
+    builder.check_projects(site);
     if options.destroy {
         prune::destroy(&mut builder, &wanted);
         builder.note_pending(&wanted);
@@ -161,11 +162,21 @@ impl<'a> Builder<'a> {
 
     fn object(&mut self, object: &Object, objects: &Objects<'_>) {
         let id = self.id(object);
+        if !self.is_shown(object) {
+            return;
+        }
         self.check_references(object, &id);
         if object.kind.section() == "images" {
-            return self.image(object, &id);
+            let live = images::live_of(object, &id.project, self.site, self.snapshot).map(|(_, live)| live);
+            if !self.is_shared(object, &id, live) {
+                self.image(object, &id);
+            }
+            return;
         }
         let live = self.snapshot.get(object.kind.section(), &id);
+        if self.is_shared(object, &id, live) {
+            return;
+        }
         self.seen.insert((object.kind.section(), id.clone()));
         if object.external {
             if live.is_none() {

@@ -12,6 +12,7 @@ mod overlay;
 mod ownership;
 mod prune;
 mod references;
+mod restricted;
 mod select;
 mod unknown;
 

@@ -28,6 +28,7 @@ pub(super) fn prune(builder: &mut Builder<'_>, wanted: &[Object]) {
 
 /// Plans the deletion of everything that carries the site's stamp.
 pub(super) fn destroy(builder: &mut Builder<'_>, wanted: &[Object]) {
+    builder.keep_shared(wanted);
     let candidates = stamped(builder, wanted);
     remove(builder, wanted, candidates, ("destroy", "destroy takes everything with the site's stamp"));
 }
@@ -40,6 +41,10 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
             let Some(stamp) = kind.stamps(live).into_iter().find(|stamp| stamp.site == builder.site) else {
                 continue;
             };
+            // What a restricted certificate may not write, another client is to remove.
+            if !snapshot.may_write(kind, id) {
+                continue;
+            }
             if builder.seen.contains(&(kind.section(), id.clone())) {
                 continue;
             }

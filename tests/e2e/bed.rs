@@ -230,6 +230,18 @@ pub fn lxc(arguments: &[&str]) -> Output {
     output(command)
 }
 
+/// A token that enrols one client certificate, which the server will know by this name.
+pub fn token(name: &str, arguments: &[&str]) -> String {
+    let all: Vec<&str> =
+        ["config", "trust", "add", "--quiet", "--name", name].iter().chain(arguments).copied().collect();
+    lxc(&all).exits(0).stdout.lines().last().unwrap().to_owned()
+}
+
+/// The client certificates that the server knows.
+pub fn certificates() -> Vec<Value> {
+    lxc(&["query", "/1.0/certificates?recursion=1"]).exits(0).json().as_array().unwrap().clone()
+}
+
 fn output(mut command: Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     Output {

@@ -12,5 +12,7 @@ mod failing;
 mod flags;
 mod locking;
 mod ownership;
+mod restricted;
 mod saving;
+mod unprivileged;
 mod updating;

@@ -198,6 +198,18 @@ fn the_default_profile_is_given_back() {
 }
 
 #[test]
+fn what_a_project_has_no_feature_for_lies_in_default_and_is_seen_once() {
+    let case = Case::new("features");
+    case.repack("touch x/rootfs/root/features");
+    case.site("projects: {\"@NAME@\": {config: {features.images: false}}}\nimages: {bb: {source: {file: busybox.tar.xz}, aliases: [t-features]}}\n");
+    case.apply(&[]);
+    let plan = case.plan(&[]);
+    assert_eq!((plan.actions(), plan.notes()), (vec![], vec![]));
+    assert_eq!(lxc(&["query", "/1.0/images/aliases/t-features"]).exits(0).json()["name"], "t-features");
+    case.destroy(&[]).says("images.bb deleted").says_not("left alone");
+}
+
+#[test]
 fn a_record_of_a_newer_lxdeploy_is_not_touched() {
     let case = Case::new("newer");
     case.site(SITE);
