@@ -1,8 +1,11 @@
 //! From a plan to the server: the schedule decides, the driver runs, each step is one file's matter.
 
+mod create;
 mod driver;
 mod image;
+mod power;
 pub mod schedule;
+mod send;
 mod step;
 
 pub use driver::{Interrupt, Run, run};

@@ -132,6 +132,19 @@ impl Kind for StoragePool {
         uses.is_some_and(|uses| uses.iter().filter_map(Value::as_str).any(|url| url.contains("/volumes/custom/")))
     }
 
+    /// Of these drivers LXD writes down where the pool lies, whatever the file says; a pool without it was not
+    /// finished. An unavailable one that has it may be whole, and its disk missing.
+    fn is_half_made(&self, live: &Raw) -> bool {
+        let text = |key: &str| live.get(key).and_then(Value::as_str).unwrap_or_default();
+        let is_placed = live.get("config").and_then(|config| config.get("source")).is_some();
+        let is_unfinished = match text("status") {
+            "Pending" | "Errored" => true,
+            "Unavailable" => ["dir", "btrfs", "lvm", "zfs", "ceph", "cephfs"].contains(&text("driver")),
+            _ => false,
+        };
+        is_unfinished && !is_placed && !self.holds_data(live) && live.get("config").is_some_and(Value::is_object)
+    }
+
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
         Members::of(object).create(self.collection(), None, super::document(object, cx), cx.members)
     }
@@ -192,6 +205,18 @@ impl Members {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_made_is_what_lies_nowhere_yet() {
+        let pool = |status: &str, config: Value| {
+            StoragePool.is_half_made(json!({"status": status, "driver": "dir", "config": config}).as_object().unwrap())
+        };
+        assert!(pool("Unavailable", json!({"user.a": "b"})));
+        assert!(pool("Pending", json!({})));
+        assert!(!pool("Unavailable", json!({"source": "/srv"})));
+        assert!(!pool("Created", json!({})));
+        assert!(!pool("Unavailable", Value::Null));
+    }
 
     #[test]
     fn two_steps_in_a_cluster_and_one_on_one_machine() {

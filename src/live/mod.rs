@@ -4,6 +4,7 @@
 //! first one shows that something of this site lies beyond: a project or pool with its stamp that the file no
 //! longer names, or a project whose features are not what the file says.
 
+mod half_made;
 mod hashes;
 mod projects;
 mod row;
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub projects: Projects,
     /// The live objects by section.
     pub objects: HashMap<&'static str, BTreeMap<Id, Raw>>,
+    /// Of the site's objects whose creation is not at its end: those that something at the server still works on.
+    pub busy: BTreeSet<(&'static str, Id)>,
     /// The fingerprints of the site's image files, each or why it could not be read.
     pub fingerprints: BTreeMap<Address, Result<String, String>>,
 }
@@ -46,6 +49,11 @@ impl Snapshot {
     /// Adds a live object.
     pub fn insert(&mut self, section: &'static str, id: Id, raw: Raw) {
         self.objects.entry(section).or_default().insert(id, raw);
+    }
+
+    /// Takes a live object out.
+    pub fn remove(&mut self, section: &'static str, id: &Id) {
+        self.objects.entry(section).or_default().remove(id);
     }
 }
 
@@ -97,6 +105,7 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
         let rows = fetch(client, missing).await;
         snapshot.take(rows)?;
     }
+    half_made::settle(client, site, &mut snapshot).await?;
     snapshot.fingerprints = hashing.await.unwrap_or_default();
     Ok(snapshot)
 }

@@ -237,6 +237,9 @@ impl<'a> Builder<'a> {
         let Some(record) = self.ownership(object, &id, live) else {
             return;
         };
+        if record.is_some() && self.remake(object, &id, live, objects) {
+            return;
+        }
         let mut diff = compare(object.kind, &object.fields, live, record.as_ref());
         self.compare_image(object, live, record.as_ref(), objects, &mut diff);
         let image = self.image_now(object, objects);

@@ -3,6 +3,7 @@
 mod affects;
 mod build;
 mod diff;
+mod half_made;
 mod images;
 mod order;
 mod overlay;
@@ -17,6 +18,7 @@ pub use crate::kinds::Effect;
 use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
 pub use build::{Adopt, Options, build};
+pub use half_made::HALF_MADE;
 
 /// Everything that an apply would do; what is shown is what is run.
 #[derive(Clone, Debug, Default)]
