@@ -43,7 +43,8 @@ mount_cgroups() {
 start_lxcfs() { # LOG PIDFILE
     quietly mountpoint /var/lib/lxcfs && return
     mkdir -p /var/lib/lxcfs
-    setsid lxcfs /var/lib/lxcfs </dev/null >"$1" 2>&1 &
+    # Its own pid file is one for the machine; of several mount namespaces each has an lxcfs.
+    setsid lxcfs --pidfile="$2.lock" /var/lib/lxcfs </dev/null >"$1" 2>&1 &
     echo $! >"$2"
     local try
     for try in {1..50}; do

@@ -7,6 +7,8 @@ mod bed;
 mod applying;
 mod deleting;
 mod failing;
+mod faults;
 mod flags;
 mod ownership;
+mod proxy;
 mod updating;
