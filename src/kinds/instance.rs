@@ -224,6 +224,19 @@ impl Kind for Instance {
         profiles.chain(device_uses(live)).collect()
     }
 
+    /// A creation that came to its end leaves `volatile.apply_template` (`create` or `copy`) until the first start,
+    /// and a start leaves its traces; all of them must be missing. Seen on LXD 5.0.2: from an image, empty, copied,
+    /// renamed, moved, published, restored, imported from a backup, started, failed to start.
+    fn is_half_made(&self, live: &Raw) -> bool {
+        const TRACES: &[&str] = &["volatile.apply_template", "volatile.last_state.power", "volatile.idmap.current"];
+        let Some(config) = live.get("config").and_then(Value::as_object) else { return false };
+        let text = |key: &str| live.get(key).and_then(Value::as_str).unwrap_or_default();
+        // Go's zero time, and Unix' own.
+        let used = text("last_used_at");
+        let was_used = !used.is_empty() && !["0001-", "1970-"].iter().any(|never| used.starts_with(never));
+        text("status") == "Stopped" && !was_used && !TRACES.iter().any(|trace| config.contains_key(*trace))
+    }
+
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
         let mut body = super::document(object, cx);
         body.remove("state");
@@ -359,6 +372,29 @@ mod tests {
         assert_eq!(body(Some(Duration::from_secs(30)))["timeout"], 30);
         assert_eq!(body(Some(Duration::from_millis(10)))["timeout"], 1);
         assert_eq!(body(Some(Duration::ZERO))["force"], true);
+    }
+
+    #[test]
+    fn half_made_is_what_has_no_trace_of_an_end_or_a_start() {
+        let live = |status: &str, used: &str, volatile: &[(&str, &str)]| {
+            let config: serde_json::Map<String, Value> = volatile
+                .iter()
+                .chain(&[("volatile.base_image", "f00"), ("volatile.last_state.idmap", "[]")])
+                .map(|(key, value)| ((*key).to_owned(), (*value).into()))
+                .collect();
+            json!({"status": status, "last_used_at": used, "config": config}).as_object().unwrap().clone()
+        };
+        let (never, once) = ("1970-01-01T00:00:00Z", "2026-11-26T01:35:19Z");
+        assert!(Instance.is_half_made(&live("Stopped", never, &[])));
+        assert!(Instance.is_half_made(&live("Stopped", "0001-01-01T00:00:00Z", &[])));
+        assert!(!Instance.is_half_made(&live("Stopped", never, &[("volatile.apply_template", "create")])));
+        assert!(!Instance.is_half_made(&live("Stopped", never, &[("volatile.last_state.power", "STOPPED")])));
+        assert!(!Instance.is_half_made(&live("Stopped", never, &[("volatile.idmap.current", "[]")])));
+        assert!(!Instance.is_half_made(&live("Stopped", once, &[])));
+        assert!(!Instance.is_half_made(&live("Running", never, &[])));
+        // On a member that is offline.
+        let hidden = json!({"status": "Error", "config": null});
+        assert!(!Instance.is_half_made(hidden.as_object().unwrap()));
     }
 
     #[test]

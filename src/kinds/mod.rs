@@ -191,6 +191,12 @@ pub trait Kind: Debug + Sync {
         let _ = live;
         false
     }
+    /// Its creation did not come to its end, and nothing of value can be in it: a daemon that was killed leaves such
+    /// an object behind. As long as the creation runs, it looks the same.
+    fn is_half_made(&self, live: &Raw) -> bool {
+        let _ = live;
+        false
+    }
     /// In a cluster it is made on each member before it is made as a whole, and written only while all of them
     /// answer. `body` is the object, as it is or as it is wanted.
     fn is_made_per_member(&self, body: &Raw) -> bool {

@@ -140,6 +140,19 @@ impl Kind for StoragePool {
         uses.is_some_and(|uses| uses.iter().filter_map(Value::as_str).any(|url| url.contains("/volumes/custom/")))
     }
 
+    /// Of these drivers LXD writes down where the pool lies, whatever the file says; a pool without it was not
+    /// finished. An unavailable one that has it may be whole, and its disk missing.
+    fn is_half_made(&self, live: &Raw) -> bool {
+        let text = |key: &str| live.get(key).and_then(Value::as_str).unwrap_or_default();
+        let is_placed = live.get("config").and_then(|config| config.get("source")).is_some();
+        let is_unfinished = match text("status") {
+            "Pending" | "Errored" => true,
+            "Unavailable" => ["dir", "btrfs", "lvm", "zfs", "ceph", "cephfs"].contains(&text("driver")),
+            _ => false,
+        };
+        is_unfinished && !is_placed && !self.holds_data(live) && live.get("config").is_some_and(Value::is_object)
+    }
+
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
         members::create(self.collection(), None, super::document(object, cx), cx.members)
     }
@@ -154,5 +167,24 @@ impl Kind for StoragePool {
 
     fn member_keys(&self) -> &'static [&'static str] {
         &["source", "source.wipe", "size", "zfs.pool_name", "lvm.vg_name", "lvm.thinpool_name"]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_made_is_what_lies_nowhere_yet() {
+        let pool = |status: &str, config: Value| {
+            StoragePool.is_half_made(
+                serde_json::json!({"status": status, "driver": "dir", "config": config}).as_object().unwrap(),
+            )
+        };
+        assert!(pool("Unavailable", serde_json::json!({"user.a": "b"})));
+        assert!(pool("Pending", serde_json::json!({})));
+        assert!(!pool("Unavailable", serde_json::json!({"source": "/srv"})));
+        assert!(!pool("Created", serde_json::json!({})));
+        assert!(!pool("Unavailable", Value::Null));
     }
 }

@@ -6,6 +6,7 @@
 //! to member of a cluster.
 
 pub mod cluster;
+mod half_made;
 mod hashes;
 mod narrow;
 mod projects;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub projects: Projects,
     /// The live objects by section.
     pub objects: HashMap<&'static str, BTreeMap<Id, Raw>>,
+    /// Of the site's objects whose creation is not at its end: those that something at the server still works on.
+    pub busy: BTreeSet<(&'static str, Id)>,
     /// The fingerprints of the site's image files, each or why it could not be read.
     pub fingerprints: BTreeMap<Address, Result<String, String>>,
 }
@@ -77,6 +80,11 @@ impl Snapshot {
     /// Adds a live object.
     pub fn insert(&mut self, section: &'static str, id: Id, raw: Raw) {
         self.objects.entry(section).or_default().insert(id, raw);
+    }
+
+    /// Takes a live object out.
+    pub fn remove(&mut self, section: &'static str, id: &Id) {
+        self.objects.entry(section).or_default().remove(id);
     }
 }
 
@@ -162,6 +170,7 @@ async fn gather(
         snapshot.hear();
         cluster::read_members(client, &mut snapshot, objects).await?;
     }
+    half_made::settle(client, site, &mut snapshot).await?;
     snapshot.fingerprints = hashing.await.unwrap_or_default();
     Ok(snapshot)
 }

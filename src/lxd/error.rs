@@ -34,6 +34,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The server is not there, or says that it is just starting or ending: nothing was done.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Error::NotSent(_) | Error::Api { code: 503, .. })
+    }
+
+    /// Something else runs on the object; nothing was done.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Error::Api { message, .. } if {
+            let message = message.to_ascii_lowercase();
+            message.contains("is busy running") || message.contains("matching non-reusable operation")
+        })
+    }
+
     /// Worth trying again: nothing was sent, or the server was busy with something else.
     pub fn is_transient(&self) -> bool {
         const BUSY: &[&str] = &[

@@ -271,6 +271,9 @@ impl<'a> Builder<'a> {
         let Some(record) = self.ownership(object, &id, live) else {
             return;
         };
+        if record.is_some() && self.remake(object, &id, live, objects) {
+            return;
+        }
         self.compare_location(object, live);
         let mut diff = compare(object.kind, &self.visible(object), live, record.as_ref());
         self.compare_image(object, live, record.as_ref(), objects, &mut diff);

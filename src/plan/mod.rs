@@ -6,6 +6,7 @@ mod cluster;
 mod diff;
 mod drift;
 mod guards;
+mod half_made;
 mod images;
 mod order;
 mod overlay;
@@ -23,6 +24,7 @@ use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
 pub use build::{Adopt, Options, build};
 pub use drift::{Drift, Leaf, Moved, drift};
+pub use half_made::HALF_MADE;
 pub use ownership::{Owner, owner, stamped_name};
 
 /// Everything that an apply would do; what is shown is what is run.

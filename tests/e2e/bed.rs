@@ -68,18 +68,26 @@ pub struct Case {
     pub net: String,
     /// Its bridge.
     pub bridge: String,
+    /// The daemon's directory.
+    pub server: PathBuf,
     directory: tempfile::TempDir,
 }
 
 impl Case {
     /// A corner of its own; `name` at most 10 characters, once per run.
     pub fn new(name: &str) -> Case {
+        Case::on(directory(), name)
+    }
+
+    /// The same on a daemon of the test's own.
+    pub fn on(server: &Path, name: &str) -> Case {
         static SUBNETS: AtomicU8 = AtomicU8::new(1);
         assert!(name.len() <= 10, "bridge names have 15 characters");
         let net = format!("10.211.{}", SUBNETS.fetch_add(1, Ordering::Relaxed));
         let directory = tempfile::tempdir().unwrap();
-        std::fs::copy(directory_of_image(), directory.path().join("busybox.tar.xz")).unwrap();
-        Case { name: format!("t-{name}"), net, bridge: format!("t-{name}"), directory }
+        std::fs::copy(server.join("busybox.tar.xz"), directory.path().join("busybox.tar.xz")).unwrap();
+        let server = server.to_owned();
+        Case { name: format!("t-{name}"), net, bridge: format!("t-{name}"), server, directory }
     }
 
     /// Writes a file of the case; `@NAME@`, `@NET@` and `@BRIDGE@` stand for what is the case's own.
@@ -113,7 +121,7 @@ impl Case {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lxdeploy"));
         command.args(arguments).current_dir(self.directory.path());
-        command.env("LXD_DIR", directory()).env("XDG_CONFIG_HOME", self.directory.path().join("config"));
+        command.env("LXD_DIR", &self.server).env("XDG_CONFIG_HOME", self.directory.path().join("config"));
         command.env("HOME", self.directory.path()).env_remove("LXD_SOCKET").env_remove("LXD_CONF");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -161,7 +169,7 @@ impl Case {
 
     /// The same, where it may be absent.
     pub fn try_get(&self, path: &str) -> Option<Value> {
-        let got = lxc(&["query", &format!("/1.0/{path}?project={}", self.name)]);
+        let got = lxc_on(&self.server, &["query", &format!("/1.0/{path}?project={}", self.name)]);
         (got.code == 0).then(|| got.json())
     }
 
@@ -169,7 +177,7 @@ impl Case {
     #[track_caller]
     pub fn lxc(&self, arguments: &[&str]) -> Output {
         let all: Vec<&str> = ["--project", &self.name].iter().chain(arguments).copied().collect();
-        lxc(&all).exits(0)
+        lxc_on(&self.server, &all).exits(0)
     }
 }
 
@@ -224,8 +232,13 @@ impl Plan {
 
 /// `lxc` on the shared daemon.
 pub fn lxc(arguments: &[&str]) -> Output {
+    lxc_on(directory(), arguments)
+}
+
+/// The same on a daemon of the test's own.
+pub fn lxc_on(server: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new("lxc");
-    command.args(arguments).env("LXD_DIR", directory()).env("LXD_CONF", directory().join("lxc-config"));
+    command.args(arguments).env("LXD_DIR", server).env("LXD_CONF", server.join("lxc-config"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     output(command)
 }
@@ -249,11 +262,6 @@ fn output(mut command: Command) -> Output {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
-}
-
-/// The 2 MB image that every test may use.
-fn directory_of_image() -> PathBuf {
-    directory().join("busybox.tar.xz")
 }
 
 /// The lifecycle events at the server while something is done, of objects whose name or project is the case's.
