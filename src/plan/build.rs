@@ -29,6 +29,21 @@ pub struct Options {
     pub destroy: bool,
 }
 
+impl Options {
+    /// The same, with every member of a group in its group's place, where they are looked at one by one.
+    fn of_members(&self, site: &Site) -> Options {
+        let members = |addresses: &[Address]| -> Vec<Address> {
+            let of = |address: &Address| site.groups.get(address).cloned().unwrap_or_else(|| vec![address.clone()]);
+            addresses.iter().flat_map(of).collect()
+        };
+        let adopt = match &self.adopt {
+            Adopt::These(addresses) => Adopt::These(members(addresses)),
+            other => other.clone(),
+        };
+        Options { replace: members(&self.replace), adopt, ..self.clone() }
+    }
+}
+
 /// Which objects of nobody may be taken in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Adopt {
@@ -70,6 +85,7 @@ impl<'a> Objects<'a> {
 /// Plans a site.
 pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     let mut wanted = site.objects.clone();
+    let options = &options.of_members(site);
     let mut builder = Builder {
         site: &site.name,
         snapshot,
@@ -96,7 +112,7 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     let mut plan = builder.plan;
     select::select(&mut plan, site, &wanted, options);
     affects::fill(&mut plan, &wanted, snapshot);
-    order::order(&mut plan, &wanted, snapshot);
+    order::order(&mut plan, &wanted, &site.groups, snapshot);
     plan
 }
 

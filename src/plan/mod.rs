@@ -9,6 +9,7 @@ mod overlay;
 mod ownership;
 mod prune;
 mod references;
+mod rolling;
 mod select;
 
 use serde_json::Value;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub refused: Vec<Refusal>,
     /// What the user should know and that is no change.
     pub notes: Vec<Note>,
+    /// Members of a group that go down and come up one after the other, each list in that order.
+    pub rolling: Vec<Vec<Address>>,
     /// The steps, each after what it waits for.
     pub steps: Vec<Step>,
     /// What the driver needs of each change beyond what is shown; as long as `changes`.

@@ -25,6 +25,7 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Value {
             "unchanged": summary.unchanged,
         },
         "changes": plan.changes.iter().map(change).collect::<Vec<_>>(),
+        "rolling": plan.rolling.iter().map(|roll| roll.iter().map(ToString::to_string).collect::<Vec<_>>()).collect::<Vec<_>>(),
         "refused": plan.refused.iter().map(|refusal| json!({
             "address": refusal.address.as_ref().map(ToString::to_string),
             "code": refusal.code,

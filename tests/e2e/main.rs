@@ -9,4 +9,5 @@ mod deleting;
 mod failing;
 mod flags;
 mod ownership;
+mod rolling;
 mod updating;
