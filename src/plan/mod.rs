@@ -4,11 +4,14 @@ mod affects;
 mod build;
 mod diff;
 mod images;
+mod in_use;
 mod order;
 mod overlay;
 mod ownership;
 mod prune;
 mod references;
+mod rename;
+mod replace;
 mod rolling;
 mod select;
 

@@ -122,8 +122,10 @@ mod tests {
         }
     }
 
+    type Groups = BTreeMap<Address, Vec<Address>>;
+
     /// A plan of groups, each a list of kinds of change, with its graph and groups.
-    fn plan(groups: &[Vec<usize>]) -> (Plan, Steps, Vec<Vec<NodeIndex>>, BTreeMap<Address, Vec<Address>>) {
+    fn plan(groups: &[Vec<usize>]) -> (Plan, Steps, Vec<Vec<NodeIndex>>, Groups) {
         let kinds = [
             (Action::Replace, REPLACE),
             (Action::Update, RESTART),

@@ -9,5 +9,7 @@ mod deleting;
 mod failing;
 mod flags;
 mod ownership;
+mod renaming;
+mod replacing;
 mod rolling;
 mod updating;

@@ -50,10 +50,8 @@ fn downs(events: &[(String, String, f64)]) -> (usize, Vec<String>) {
     let (mut down, mut most, mut order) = (BTreeSet::new(), 0, vec![]);
     for (action, name, _) in events {
         match action.as_str() {
-            "instance-stopped" | "instance-shutdown" | "instance-deleted" => {
-                if down.insert(name.clone()) {
-                    order.push(name.clone());
-                }
+            "instance-stopped" | "instance-shutdown" | "instance-deleted" if down.insert(name.clone()) => {
+                order.push(name.clone());
             }
             "instance-started" => {
                 down.remove(name);
