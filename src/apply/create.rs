@@ -102,7 +102,7 @@ impl One<'_> {
         }
     }
 
-    fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
+    pub(super) fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
         let Some((image, text, _)) = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref()) else {
             return Ok(None);
         };

@@ -21,6 +21,7 @@ impl One<'_> {
     }
 
     pub(super) async fn stop(&self) -> Result<(), Failure> {
+        self.check_successor()?;
         let id = &self.change.id;
         let lifecycle = self.work.object.as_ref().and_then(|object| object.lifecycle.as_ref());
         let timeout = lifecycle.map_or(instance::STOP_TIMEOUT, |lifecycle| lifecycle.stop_timeout);
@@ -40,8 +41,26 @@ impl One<'_> {
     }
 
     pub(super) async fn restart(&self) -> Result<(), Failure> {
+        if self.work.live.as_ref().and_then(|live| live.get("ephemeral")) == Some(&Value::Bool(true)) {
+            return self.restart_in_one().await;
+        }
         self.stop().await?;
         self.power(&instance::power_call(&self.id(), "start", None), "Running").await
+    }
+
+    /// LXD deletes an ephemeral instance that stops, and spares it only where it restarts it itself.
+    async fn restart_in_one(&self) -> Result<(), Failure> {
+        let lifecycle = self.object()?.lifecycle.as_ref();
+        let timeout = lifecycle.map_or(instance::STOP_TIMEOUT, |lifecycle| lifecycle.stop_timeout);
+        let timeout = if self.context.run.force_stop { Duration::ZERO } else { timeout };
+        let call = |timeout| instance::power_call(&self.id(), "restart", Some(timeout));
+        if !timeout.is_zero() {
+            match self.send(&call(timeout)).await {
+                Ok(_) => return Ok(()),
+                Err(error) => tracing::info!("{}: not stopped in time ({error}); by force now", self.step.address),
+            }
+        }
+        self.send(&call(Duration::ZERO)).await.map(drop).map_err(Failure::from)
     }
 
     /// A change of power; where it fails to run, with what the instance has to say.

@@ -15,7 +15,7 @@ use crate::kinds::{Kind, Object, Raw, body, image};
 use crate::live::Cluster;
 use crate::lxd::{Client, Error, Method, forbidden};
 use crate::model::{Address, Event, Id, Outcome, Path, StepId, Verb};
-use crate::plan::{Change, HALF_MADE, Plan, Step, Work};
+use crate::plan::{Action, Change, HALF_MADE, Plan, Step, Work};
 
 /// What all steps of a run share.
 pub struct Context<'a> {
@@ -194,6 +194,7 @@ impl One<'_> {
 
     async fn delete(&self) -> Result<(), Failure> {
         let kind = self.kind()?;
+        self.check_successor()?;
         let (id, live) = (&self.change.id, self.work.live.clone().unwrap_or_default());
         if kind.section() == "projects" {
             self.delete_cached_images(&id.name).await?;
@@ -214,6 +215,14 @@ impl One<'_> {
                 Err(error) if error.is_not_found() && self.read(id, &live).await?.is_none() => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        Ok(())
+    }
+
+    /// Nothing goes whose successor's image cannot be found.
+    pub(super) fn check_successor(&self) -> Result<(), Failure> {
+        if self.change.action == Action::Replace {
+            self.image_source(self.object()?)?;
         }
         Ok(())
     }

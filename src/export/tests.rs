@@ -201,7 +201,7 @@ fn estate() -> Value {
                 "cloud-init.user-data": "## template: jinja\n#cloud-config\n- {{ v1.region }}\n",
             }, "devices": {"eth0": {"type": "nic", "network": "lxdbr0", "ipv4.address": "10.0.0.10"}}},
             "api-2": {"status": "Stopped", "type": "container", "profiles": ["base", "theirs"], "architecture": "x86_64",
-                "config": {"volatile.base_image": cached}, "devices": {}},
+                "config": {"volatile.last_state.power": "STOPPED", "volatile.base_image": cached}, "devices": {}},
             "vm": {"status": "Frozen", "type": "virtual-machine", "profiles": [], "ephemeral": true,
                 "config": {}, "devices": {"root": {"type": "disk", "path": "/", "pool": "default"}}},
             "elsewhere": {"in": "default", "status": "Running", "config": {}, "profiles": []},

@@ -113,7 +113,7 @@ async fn ask(
     let started = Instant::now();
     loop {
         match exec(client, id, command, &environment).await {
-            Err(error) if matches!(error, Error::OutcomeUnknown(_)) || error.is_transient() => {
+            Err(error) if matches!(error, Error::OutcomeUnknown(_)) || error.is_transient() || error.is_too_early() => {
                 let left = limit.saturating_sub(started.elapsed());
                 if left.is_zero() {
                     return Err(error);

@@ -110,6 +110,11 @@ impl Error {
         matches!(self, Error::Api { message, .. } if message.contains("timed out"))
     }
 
+    /// An instance that started a moment ago lets nobody in yet; nothing tells when it does.
+    pub fn is_too_early(&self) -> bool {
+        matches!(self, Error::Api { message, .. } if message.contains("retrieve PID of executing child process"))
+    }
+
     /// The instance has the power state that was asked for.
     pub fn is_in_that_state(&self) -> bool {
         matches!(self, Error::Api { message, .. } if {

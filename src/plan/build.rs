@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::diff::{Diff, compare};
 use super::ownership::{Owner, owner, stamp_id};
 use super::{
-    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, cluster, guards, images, order,
-    overlay, prune, select,
+    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, cluster, guards, images, in_use,
+    order, overlay, prune,
+    rename::{self, Renamed},
+    select,
 };
 use crate::kinds::{Object, Raw, Record, Stamp};
 use crate::live::Snapshot;
@@ -32,6 +34,21 @@ pub struct Options {
     pub origin_changed: bool,
     /// More deletions than these are refused.
     pub max_deletes: Option<usize>,
+}
+
+impl Options {
+    /// The same, with every member of a group in its group's place, where they are looked at one by one.
+    fn of_members(&self, site: &Site) -> Options {
+        let members = |addresses: &[Address]| -> Vec<Address> {
+            let of = |address: &Address| site.groups.get(address).cloned().unwrap_or_else(|| vec![address.clone()]);
+            addresses.iter().flat_map(of).collect()
+        };
+        let adopt = match &self.adopt {
+            Adopt::These(addresses) => Adopt::These(members(addresses)),
+            other => other.clone(),
+        };
+        Options { replace: members(&self.replace), adopt, ..self.clone() }
+    }
 }
 
 /// Which objects of nobody may be taken in.
@@ -66,6 +83,11 @@ impl<'a> Objects<'a> {
         Objects(objects.iter().map(|object| (&object.address, object)).collect())
     }
 
+    /// All of them, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &'a Object> {
+        self.0.values().copied()
+    }
+
     /// The object at an address.
     pub fn get(&self, address: &Address) -> Option<&'a Object> {
         self.0.get(address).copied()
@@ -75,6 +97,7 @@ impl<'a> Objects<'a> {
 /// Plans a site.
 pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     let mut wanted = site.objects.clone();
+    let options = &options.of_members(site);
     let mut builder = Builder {
         site: &site.name,
         origin: site.origin.as_deref(),
@@ -106,8 +129,9 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     builder.note_offline(&wanted);
     let mut plan = builder.plan;
     guards::check(&mut plan, site, options);
+    in_use::check(&mut plan, snapshot);
     affects::fill(&mut plan, &wanted, snapshot);
-    order::order(&mut plan, &wanted, snapshot);
+    order::order(&mut plan, &wanted, &site.groups, snapshot);
     plan
 }
 
@@ -189,6 +213,11 @@ impl<'a> Builder<'a> {
             }
             return;
         }
+        match self.renamed(object, &id, objects) {
+            Renamed::No => {}
+            Renamed::From(old, live) => return self.existing(object, old, live, objects),
+            Renamed::Refused => return,
+        }
         match live {
             // One note for each member that does not answer tells of all that is there.
             Some(live) if self.snapshot.silent_member(live).is_some() => {}
@@ -208,9 +237,6 @@ impl<'a> Builder<'a> {
     fn absent(&mut self, object: &Object, id: Id, objects: &Objects<'_>) {
         if self.is_renamed_unseen(object, &id) {
             return;
-        }
-        if let Some((old, live)) = self.renamed(object, &id) {
-            return self.existing(object, old, live, objects);
         }
         if object.kind.is_built_in(&object.name) {
             // A new project comes with it; it is written as soon as it is there.
@@ -240,31 +266,12 @@ impl<'a> Builder<'a> {
                 "move it (`lxc move --target-project`), name its project, or destroy it first",
             );
         }
-        if let Some(image) = self.unresolved_image(object, objects) {
-            self.refuse(
-                object,
-                "missing",
-                format!("{}: there is no image `{image}` at the server", object.address),
-                "add it under `images`, import it, or name REMOTE:ALIAS",
-            );
-        }
+        self.can_be_made(object, objects);
         self.check_target(object);
         let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
         let change = self.change(object, &id, Action::Create, "absent", "not there yet".into());
         let work = Work { image: self.image_now(object, objects), ..self.work(object, None, &id, &record, true) };
         self.push(Change { diff: created(object), ..change }, work);
-    }
-
-    /// The live instance that is to be renamed into this one.
-    fn renamed(&mut self, object: &Object, id: &Id) -> Option<(Id, &'a Raw)> {
-        let old = object.lifecycle.as_ref()?.renamed_from.as_ref()?;
-        let old = Id { name: old.clone(), ..id.clone() };
-        let live = self.snapshot.get(object.kind.section(), &old)?;
-        if !matches!(owner(object.kind, &old, live, self.site), Owner::Ours(_)) {
-            return None;
-        }
-        self.seen.insert((object.kind.section(), old.clone()));
-        Some((old, live))
     }
 
     fn existing(&mut self, object: &Object, id: Id, live: &Raw, objects: &Objects<'_>) {
@@ -277,6 +284,11 @@ impl<'a> Builder<'a> {
         self.compare_location(object, live);
         let mut diff = compare(object.kind, &self.visible(object), live, record.as_ref());
         self.compare_image(object, live, record.as_ref(), objects, &mut diff);
+        let is_made_again = self.options.replace.contains(&object.address)
+            || diff.fields.iter().any(|field| field.effect == Effect::Replace);
+        if record.is_some() && is_made_again && !self.can_be_made(object, objects) {
+            return;
+        }
         let image = self.image_now(object, objects);
         self.settle(object, id, live, record, diff);
         if let Some(work) =
@@ -288,7 +300,7 @@ impl<'a> Builder<'a> {
 
     /// The record of an object that we may write, `None` inside where it is to be adopted; else a refusal.
     pub fn ownership(&mut self, object: &Object, id: &Id, live: &Raw) -> Option<Option<Record>> {
-        match owner(object.kind, id, live, self.site) {
+        match rename::whose(object.kind, Some(object), id, live, self.site, self.snapshot) {
             Owner::Ours(record) => return Some(Some(record)),
             Owner::Nobody | Owner::Copy(_)
                 if self.options.adopt.allows(&object.address) || object.kind.is_built_in(&object.name) =>
@@ -309,7 +321,10 @@ impl<'a> Builder<'a> {
                     object,
                     "not-ours",
                     text,
-                    &format!("take it into the site with --adopt {}, or rename or delete it", object.address),
+                    &format!(
+                        "take it into the site with --adopt {}, or rename or delete it; where it was renamed by hand, `renamed_from` with its old name says so",
+                        object.address
+                    ),
                 );
             }
             Owner::Other(site) => {
@@ -349,13 +364,24 @@ impl<'a> Builder<'a> {
         }
         let must_replace = fields.iter().any(|field| field.effect == Effect::Replace);
         let asked = self.options.replace.contains(&object.address);
-        let is_new_claim = record.as_ref().is_none_or(|record| {
-            diff.claims
-                || record.img != new_record.img && record.img.is_none()
-                || record.protect != new_record.protect
-                || self.options.origin_changed
-                    && guards::other_origin(object.kind, live, self.site, self.origin).is_some()
-        });
+        // Renamed already, and not stamped anew.
+        let earlier = match (&record, &object.lifecycle) {
+            (Some(_), Some(_)) => rename::stamped_as(object.kind, &id, live, self.site),
+            _ => None,
+        };
+        let has_moved = || guards::other_origin(object.kind, live, self.site, self.origin).is_some();
+        let is_new_claim = earlier.is_some()
+            || record.as_ref().is_none_or(|record| {
+                diff.claims
+                    || record.img != new_record.img && record.img.is_none()
+                    || record.protect != new_record.protect
+                    || self.options.origin_changed && has_moved()
+            });
+        let in_new_name = if id.name != object.name && object.lifecycle.is_some() {
+            format!("; {} goes, and the new one is made as {}", id.name, object.name)
+        } else {
+            String::new()
+        };
         let (action, code, text) = match (&record, must_replace || asked) {
             (None, true) if must_replace => {
                 let paths: Vec<String> = fields
@@ -374,7 +400,7 @@ impl<'a> Builder<'a> {
             }
             (None, _) => (Action::Adopt, "adopted", "taken into the site".to_owned()),
             (Some(_), true) if asked && !must_replace => {
-                (Action::Replace, "requested", "--replace asks for it".to_owned())
+                (Action::Replace, "requested", "--replace asks for it".to_owned() + &in_new_name)
             }
             (Some(_), true) => {
                 let why = fields.iter().find(|field| field.effect == Effect::Replace).map(|field| field.why.clone());
@@ -383,10 +409,14 @@ impl<'a> Builder<'a> {
                 } else {
                     "changed"
                 };
-                (Action::Replace, code, why.unwrap_or_default())
+                (Action::Replace, code, why.unwrap_or_default() + &in_new_name)
             }
             (Some(_), false) if id.name != object.name && object.lifecycle.is_some() => {
                 (Action::Rename, "renamed", format!("was {}; it stops and starts for that", id.name))
+            }
+            (Some(_), false) if earlier.is_some() => {
+                let text = format!("was {}, and is renamed already: the rest of it", earlier.unwrap_or_default());
+                (Action::Update, "renamed", text)
             }
             (Some(_), false) if fields.is_empty() && !is_new_claim => (Action::NoOp, "unchanged", String::new()),
             (Some(_), false) if fields.is_empty() => {
@@ -426,25 +456,6 @@ impl<'a> Builder<'a> {
             _ => self.work(object, Some(live), &id, &new_record, writes),
         };
         self.push(Change { diff: fields, drift, ..change }, work);
-    }
-
-    fn may_replace(&mut self, object: &Object, id: &Id, live: &Raw, record: Option<&Record>) -> bool {
-        if object.protect || record.is_some_and(|record| record.protect) {
-            let text = format!("{} is protected and would be replaced", object.address);
-            self.refuse(object, "protected", text, "apply it once with `protect: false` first");
-            return false;
-        }
-        if object.kind.holds_data(live) && !self.options.delete_data {
-            let text = format!("{} would be replaced, and its data lost: {id}", object.address);
-            self.refuse(
-                object,
-                "holds-data",
-                text,
-                "--delete-data allows it; or give the new one another name and move the data",
-            );
-            return false;
-        }
-        true
     }
 
     pub fn record(&self, object: &Object, applied: &BTreeMap<String, String>) -> Record {

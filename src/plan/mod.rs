@@ -8,12 +8,16 @@ mod drift;
 mod guards;
 mod half_made;
 mod images;
+mod in_use;
 mod order;
 mod overlay;
 mod ownership;
 mod prune;
 mod references;
+mod rename;
+mod replace;
 mod restricted;
+mod rolling;
 mod select;
 mod unknown;
 
@@ -44,6 +48,8 @@ pub struct Plan {
     pub refused: Vec<Refusal>,
     /// What the user should know and that is no change.
     pub notes: Vec<Note>,
+    /// Members of a group that go down and come up one after the other, each list in that order.
+    pub rolling: Vec<Vec<Address>>,
     /// The steps, each after what it waits for.
     pub steps: Vec<Step>,
     /// What the driver needs of each change beyond what is shown; as long as `changes`.

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::build::Builder;
-use super::ownership::{Owner, owner, stamped_name};
-use super::{Action, Change, Effect, FieldDiff, Note, Reason, Refusal, Work};
+use super::ownership::{Owner, stamped_name};
+use super::{Action, Change, Effect, FieldDiff, Note, Reason, Refusal, Work, rename};
 use crate::kinds::{self, Kind, Object, Raw, Record};
 use crate::model::{Address, Id, Path};
 
@@ -48,9 +48,16 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
             if builder.seen.contains(&(kind.section(), id.clone())) {
                 continue;
             }
-            match owner(kind, id, live, builder.site) {
+            let named = wanted.iter().find(|object| {
+                object.kind.section() == kind.section()
+                    && object.lifecycle.is_some()
+                    && object.name == id.name
+                    && snapshot.projects.effective(&object.project, kind.place()) == id.project
+            });
+            match rename::whose(kind, named, id, live, builder.site, snapshot) {
                 Owner::Ours(record) => {
-                    let name = stamped_name(kind, &stamp).to_owned();
+                    let name =
+                        named.map_or_else(|| stamped_name(kind, &stamp).to_owned(), |object| object.name.clone());
                     let address = Address::new(kind.section(), name);
                     found.push(Candidate { kind, id, live, record, address });
                 }

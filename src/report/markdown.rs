@@ -264,7 +264,9 @@ fn ranges(names: &[String]) -> Vec<String> {
         let number = name[stem.len()..].parse::<u64>().ok().filter(|number| number.to_string() == name[stem.len()..]);
         (stem.to_owned(), number)
     };
-    let mut runs: Vec<(String, Option<(u64, u64)>, usize)> = vec![];
+    /// A stem, its first and last number, and how many they are.
+    type Run = (String, Option<(u64, u64)>, usize);
+    let mut runs: Vec<Run> = vec![];
     for name in names {
         let (stem, number) = split(name);
         match (runs.last_mut(), number) {

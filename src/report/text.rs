@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::Style;
-use crate::model::{Id, Path, Sources};
+use crate::model::{Address, Id, Path, Sources, Verb};
 use crate::plan::{Action, Change, Effect, FieldDiff, Plan};
 
 /// Renders a plan.
@@ -22,10 +22,13 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
             text.push('\n');
         }
     }
+    for roll in &plan.rolling {
+        let _ = writeln!(text, "{} {}", style.cyan("rolling:"), rolling(plan, roll));
+    }
     for note in &plan.notes {
         let _ = writeln!(text, "{} {}", style.cyan("note:"), note.text);
     }
-    if !plan.notes.is_empty() {
+    if !plan.notes.is_empty() || !plan.rolling.is_empty() {
         text.push('\n');
     }
     for refusal in &plan.refused {
@@ -145,11 +148,24 @@ fn short(name: &str) -> &str {
 }
 
 pub(super) fn affects(names: &[String]) -> String {
+    let what = if names.len() == 1 { "running instance" } else { "running instances" };
+    format!("reaches {} {what}: {}", names.len(), some(names))
+}
+
+/// The first few of a list, and how many more there are.
+fn some(names: &[String]) -> String {
     const SHOWN: usize = 6;
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    let what = if names.len() == 1 { "running instance" } else { "running instances" };
-    format!("reaches {} {what}: {shown}{more}", names.len())
+    format!("{shown}{more}")
+}
+
+/// What happens to the members of a group that go down in one plan.
+fn rolling(plan: &Plan, roll: &[Address]) -> String {
+    let names: Vec<String> = roll.iter().map(ToString::to_string).collect();
+    let waits = plan.steps.iter().any(|step| step.verb == Verb::Ready && roll.contains(&step.address));
+    let up = if waits { "ready" } else { "started" };
+    format!("{} go one after the other, each {up} before the next; the first failure stops the rest", some(&names))
 }
 
 fn leaf(field: &FieldDiff, action: Action, width: usize, style: Style) -> String {

@@ -272,9 +272,11 @@ pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
         .env("LXD_CONF", directory().join("lxc-config"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
+        .map(Killed)
         .unwrap();
-    let lines = BufReader::new(monitor.stdout.take().unwrap());
+    let lines = BufReader::new(monitor.0.stdout.take().unwrap());
     let found = std::sync::Arc::new(Mutex::new(vec![]));
     let reader = {
         let found = found.clone();
@@ -301,8 +303,7 @@ pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
     mark("before");
     work();
     mark("after");
-    monitor.kill().unwrap();
-    monitor.wait().unwrap();
+    drop(monitor);
     reader.join().unwrap();
     let events = std::mem::take(&mut *found.lock().unwrap());
     let is_of_the_work = |event: &Value| {
@@ -312,6 +313,16 @@ pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
             && !text.contains(&format!("{}-after", case.name))
     };
     events.into_iter().filter(is_of_the_work).collect()
+}
+
+/// A child that ends with the test, also where that fails.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Everything that a child says until its end, with its exit code; it may be signalled before.
