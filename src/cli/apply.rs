@@ -35,6 +35,7 @@ impl Planned {
             return complain(global, "the plan holds a refusal; nothing was written");
         }
         if self.plan.is_empty() {
+            self.remove_dead_locks().await;
             return Exit::Done;
         }
         self.run(args, is_agreed, global).await

@@ -68,6 +68,17 @@ impl Planned {
         place.map_or_else(|| home.clone(), |place| self.snapshot.projects.effective(home, place))
     }
 
+    /// A run that was killed at its very end left nothing to do but its lock.
+    pub async fn remove_dead_locks(&self) {
+        let (client, site) = (&self.opened.client, &self.opened.site.name);
+        let locks = self.snapshot.all("profiles").filter_map(|(id, raw)| lock::of_profile(raw, site, &id.project));
+        for dead in locks.filter(|found| found.is_dead(client.server_time())) {
+            if let Err(error) = lock::remove(client, &dead).await {
+                tracing::info!("the dead lock {} stays: {error}", dead.profile);
+            }
+        }
+    }
+
     /// The step that makes that project, where it is not there yet.
     fn first(&self) -> Option<StepId> {
         let project = self.lock_project();

@@ -115,6 +115,10 @@ fn a_dead_lock_is_nobodys() {
     case.site(&SITE.replace("ROUND", "2"));
     case.apply(&["--lock-timeout", "0s"]);
     assert_eq!(locks(&case), Vec::<String>::new());
+    // Also where nothing else is to do.
+    lock(&case, "0123456789abcdef", &elsewhere(&case, 100));
+    case.apply(&[]).says("No changes");
+    assert_eq!(locks(&case), Vec::<String>::new());
     case.destroy(&[]);
 }
 
