@@ -21,6 +21,7 @@
 //! - [`site`]: find, parse, merge, render and validate the user's files
 //! - [`live`]: the bulk reader
 //! - [`plan`]: diff, stamps, order; pure
+//! - [`export`]: from a live server to a site file; pure
 //! - [`apply`]: the schedule (pure) and its driver
 //! - [`report`]: terminal, JSON, progress; the only room that prints
 //! - [`cli`]: one file per command; the only wiring
@@ -28,6 +29,7 @@
 pub mod apply;
 pub mod cli;
 pub mod diagnostic;
+pub mod export;
 pub mod guest;
 pub mod kinds;
 pub mod live;

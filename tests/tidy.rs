@@ -18,9 +18,26 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("site", &["model", "diagnostic", "tree", "template", "secrets", "kinds"]),
     ("live", &["model", "lxd", "kinds"]),
     ("plan", &["model", "diagnostic", "kinds", "site", "live"]),
+    ("export", &["model", "template", "kinds", "live", "plan"]), // of template what a text must not hold unprotected
     ("apply", &["model", "diagnostic", "lxd", "kinds", "guest", "live", "plan"]),
     ("report", &["model", "diagnostic", "plan"]),
-    ("cli", &["model", "diagnostic", "secrets", "lxd", "kinds", "guest", "site", "live", "plan", "apply", "report"]),
+    (
+        "cli",
+        &[
+            "model",
+            "diagnostic",
+            "secrets",
+            "lxd",
+            "kinds",
+            "guest",
+            "site",
+            "live",
+            "plan",
+            "export",
+            "apply",
+            "report",
+        ],
+    ),
 ];
 
 /// What the rooms must not name: these are values in, values out.
@@ -31,6 +48,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("tree", IMPURE),
     ("template", IMPURE),
     ("plan", IMPURE),
+    ("export", IMPURE),
     ("plan", &["crate::lxd", "lxd::", "Client"]),
     ("kinds", IMPURE),
     ("kinds", &["lxd::Client", "lxd::client", "Client>", "&Client"]),

@@ -5,6 +5,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 
+use super::lock::Lock;
 use super::schedule::{Class, Limits, Schedule};
 use super::step::{self, Context};
 use crate::live::Snapshot;
@@ -22,15 +23,32 @@ pub struct Run<'a> {
     pub limits: Limits,
     /// Instances that go are stopped by force at once.
     pub force_stop: bool,
+    /// This step first and alone: it makes the project in which the lock will be.
+    pub first: Option<StepId>,
     /// Somebody looks at LXD's own progress of what runs.
     pub shows_progress: bool,
 }
+
+/// How long the lock may take to be given back.
+const RELEASE: Duration = Duration::from_secs(5);
 
 /// How often the user has asked to stop: once, no new step starts; twice, the run is left.
 pub type Interrupt = watch::Receiver<usize>;
 
 /// A thin driver: asks the schedule, runs steps, tells events. True if all steps are done.
-pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mut dyn FnMut(Event)) -> bool {
+///
+/// `gate` is passed before anything is written (but for [`Run::first`]): it takes the lock, and sees to it that
+/// the plan is still right.
+///
+/// # Errors
+/// Those of `gate`; then nothing was written.
+pub async fn run<E>(
+    plan: &Plan,
+    run: &Run<'_>,
+    gate: impl AsyncFnOnce(&mut dyn FnMut(Event)) -> Result<Lock, E>,
+    mut interrupt: Interrupt,
+    emit: &mut dyn FnMut(Event),
+) -> Result<bool, E> {
     let started = Instant::now();
     let classes = plan.steps.iter().map(|step| class_of(plan, step.id)).collect();
     let mut schedule = Schedule::new(&plan.steps, classes, run.limits);
@@ -41,16 +59,26 @@ pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mu
     let (mut done, mut failed) = (0, 0);
     let following = std::pin::pin!(follow(run));
     let mut following = following.fuse();
+    let mut gate = Some(gate);
+    if run.first.is_none()
+        && let Some(gate) = gate.take()
+    {
+        let _ = context.lock.set(gate(emit).await?);
+    }
+    let mut losing = std::pin::pin!(lost(&context).fuse());
     emit(Event::Started { steps: plan.steps.len() });
+    let mut first = run.first.inspect(|first| schedule.start(*first));
+    let mut refused = None;
     loop {
-        while let Some(id) = schedule.start_next() {
+        let next = |schedule: &mut Schedule| if gate.is_none() { schedule.start_next() } else { None };
+        while let Some(id) = first.take().or_else(|| next(&mut schedule)) {
             let step = &plan.steps[id.0];
             since.insert(id, Instant::now());
             emit(Event::StepStarted { step: id, address: step.address.clone(), verb: step.verb });
             let context = &context;
             running.push(async move { (id, step::run(context, id).await) });
         }
-        if schedule.is_done() {
+        if schedule.is_done() || running.is_empty() && gate.is_some() {
             break;
         }
         tokio::select! {
@@ -65,9 +93,25 @@ pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mu
                 for blocked in schedule.finished(id, is_done) {
                     emit(ended(plan, blocked, Outcome::Blocked { by: plan.steps[id.0].address.clone() }, Duration::ZERO));
                 }
+                if is_done && let Some(gate) = gate.take() {
+                    match gate(emit).await {
+                        Ok(lock) => {
+                            let _ = context.lock.set(lock);
+                            losing.set(lost(&context).fuse());
+                        }
+                        Err(error) => {
+                            refused = Some(error);
+                            break;
+                        }
+                    }
+                }
             }
             Some(event) = told.recv() => emit(event),
             () = &mut following => {}
+            () = &mut losing => {
+                schedule.interrupt();
+                emit(Event::Note { text: "the lock was taken away, or could not be renewed: no new step starts".into() });
+            }
             Ok(()) = interrupt.changed() => {
                 schedule.interrupt();
                 emit(Event::Interrupted);
@@ -82,7 +126,19 @@ pub async fn run(plan: &Plan, run: &Run<'_>, mut interrupt: Interrupt, emit: &mu
     }
     let not_tried = plan.steps.len() - done - failed;
     emit(Event::Ended { done, failed, not_tried, elapsed: started.elapsed() });
-    done == plan.steps.len()
+    if let Some(lock) = context.lock.get() {
+        // Whoever asked twice to leave does not wait for a server that does not answer.
+        let _ = tokio::time::timeout(RELEASE, lock.release()).await;
+    }
+    refused.map_or(Ok(done == plan.steps.len()), Err)
+}
+
+/// Returns when the lock is no longer ours.
+async fn lost(context: &Context<'_>) {
+    match context.lock.get() {
+        Some(lock) => lock.lost().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// LXD's progress, as long as it lasts; without it nothing but the percentages is missing.

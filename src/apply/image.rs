@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::send::TRIES;
 use super::step::{Failure, One};
 use crate::kinds::{Creation, Kind, Object, Raw, body, image};
-use crate::lxd::{Body, Call, Error, remotes};
+use crate::lxd::{self, Body, Call, Error, remotes};
 use crate::model::{Id, Path};
 
 impl One<'_> {
@@ -36,17 +37,7 @@ impl One<'_> {
         } else {
             let mut made = None;
             for call in kind.create(object, &creation).into_iter().map(|call| self.in_its_protocol(call)) {
-                match self.send(&call).await {
-                    Ok(metadata) => made = metadata.get("fingerprint").and_then(Value::as_str).map(str::to_owned),
-                    Err(error) if error.already_exists() || matches!(error, Error::OutcomeUnknown(_)) => match &known {
-                        Some(fingerprint) if self.image(&project, fingerprint).await?.is_some() => {}
-                        _ => match self.fetched_again(&project, &error).await? {
-                            Some(fingerprint) => made = Some(fingerprint),
-                            None => return Err(error.into()),
-                        },
-                    },
-                    Err(error) => return Err(error.into()),
-                }
+                made = self.bring_image(kind, &project, &call, known.as_deref()).await?;
             }
             made.or(known).ok_or_else(|| Failure::because("LXD did not say which image it made"))?
         };
@@ -86,6 +77,52 @@ impl One<'_> {
         call
     }
 
+    /// Sends or fetches an image until it is settled that it is there, and gives its fingerprint where LXD tells it.
+    async fn bring_image(
+        &self,
+        kind: &dyn Kind,
+        project: &str,
+        call: &Call,
+        known: Option<&str>,
+    ) -> Result<Option<String>, Failure> {
+        let mut tries = 1;
+        loop {
+            let error = match self.send(call).await {
+                Ok(metadata) => return Ok(metadata.get("fingerprint").and_then(Value::as_str).map(str::to_owned)),
+                Err(error) => error,
+            };
+            let is_lost = matches!(error, Error::OutcomeUnknown(_));
+            if !is_lost && !error.already_exists() {
+                return Err(error.into());
+            }
+            if is_lost {
+                self.client.at_rest(project, lxd::Running::makes_an_image).await?;
+            }
+            if let Some(there) = self.brought(kind, project, known).await? {
+                return Ok(Some(there));
+            }
+            if let Some(there) = self.fetched_again(project, &error).await? {
+                return Ok(Some(there));
+            }
+            if !is_lost || tries == TRIES {
+                return Err(error.into());
+            }
+            tracing::debug!("{}: {error}; no image there, sent again", call.path);
+            tries += 1;
+        }
+    }
+
+    /// The fingerprint of the image as it is at the server: the one that is known, else the one with our stamp.
+    async fn brought(&self, kind: &dyn Kind, project: &str, known: Option<&str>) -> Result<Option<String>, Error> {
+        if let Some(known) = known {
+            return Ok(self.image(project, known).await?.map(|_| known.to_owned()));
+        }
+        let list = kind.list(project, None);
+        let (images, _) = self.client.read::<Option<Vec<Raw>>>(&list).await?;
+        let is_ours = |raw: &Raw| self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(raw).contains(stamp));
+        Ok(images.into_iter().flatten().find(is_ours).map(|raw| image::fingerprint(&raw)))
+    }
+
     async fn image(&self, project: &str, fingerprint: &str) -> Result<Option<(Raw, Option<String>)>, Error> {
         match self.client.read::<Raw>(&Call::get(&["images", fingerprint]).project(project)).await {
             Ok(found) => Ok(Some(found)),
@@ -98,12 +135,28 @@ impl One<'_> {
     async fn set_aliases(&self, object: &Object, project: &str, fingerprint: &str) -> Result<(), Failure> {
         let id = Id { project: project.to_owned(), pool: None, name: fingerprint.to_owned() };
         for alias in object.fields.keys().filter_map(image::alias_of) {
-            match self.send(&image::alias_call(&id, alias, fingerprint)).await {
-                Ok(_) => {}
-                Err(error) if error.already_exists() => {
-                    self.send(&image::move_alias_call(&id, alias, fingerprint)).await?;
+            let mut tries = 1;
+            loop {
+                match self.send(&image::alias_call(&id, alias, fingerprint)).await {
+                    Ok(_) => break,
+                    Err(error) if error.already_exists() => {}
+                    Err(error @ Error::OutcomeUnknown(_)) if tries < TRIES => {
+                        tries += 1;
+                        let alias = Call::get(&["images", "aliases", alias]).project(project);
+                        match self.client.read::<Raw>(&alias).await {
+                            Ok(_) => {}
+                            // Read, and not there: it is made again.
+                            Err(gone) if gone.is_not_found() => {
+                                tracing::debug!("{}: {error}; not there", alias.path);
+                                continue;
+                            }
+                            Err(error) => return Err(error.into()),
+                        }
+                    }
+                    Err(error) => return Err(error.into()),
                 }
-                Err(error) => return Err(error.into()),
+                self.send(&image::move_alias_call(&id, alias, fingerprint)).await?;
+                break;
             }
         }
         Ok(())

@@ -1,8 +1,13 @@
 //! From a plan to the server: the schedule decides, the driver runs, each step is one file's matter.
 
+mod cluster;
+mod create;
 mod driver;
 mod image;
+pub mod lock;
+mod power;
 pub mod schedule;
+mod send;
 mod step;
 
 pub use driver::{Interrupt, Run, run};

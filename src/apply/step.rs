@@ -2,33 +2,38 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::mpsc::UnboundedSender;
 
+use super::cluster;
 use super::driver::Run;
+use super::lock::Lock;
+use super::send::TRIES;
 use crate::guest;
-use crate::kinds::{Creation, ImageRef, ImageSource, Kind, Object, Raw, body, image, instance};
-use crate::lxd::{Call, Client, Error, Method, Progress, forbidden, remotes};
+use crate::kinds::{Kind, Object, Raw, body, image};
+use crate::live::Cluster;
+use crate::lxd::{Client, Error, Method, forbidden};
 use crate::model::{Address, Event, Id, Outcome, Path, StepId, Verb};
-use crate::plan::{Action, Change, Plan, Step, Work};
+use crate::plan::{Action, Change, HALF_MADE, Plan, Step, Work};
 
 /// What all steps of a run share.
 pub struct Context<'a> {
     pub(super) plan: &'a Plan,
     pub(super) run: &'a Run<'a>,
-    events: UnboundedSender<Event>,
+    pub(super) events: UnboundedSender<Event>,
     /// Fingerprints of images that this run made.
     pub(super) images: RefCell<HashMap<Address, String>>,
-    /// The cluster's members, read once, when something is made on each of them.
-    members: tokio::sync::OnceCell<Vec<String>>,
+    /// The run's lock, as soon as it is had.
+    pub(super) lock: std::cell::OnceCell<Lock>,
+    /// The cluster as the run finds it, read once, when something is made on each of its members.
+    pub(super) cluster: tokio::sync::OnceCell<Cluster>,
 }
 
 /// Why a step failed.
 pub(super) struct Failure {
-    message: String,
-    details: Vec<String>,
+    pub(super) message: String,
+    pub(super) details: Vec<String>,
 }
 
 impl From<Error> for Failure {
@@ -46,7 +51,8 @@ impl Failure {
 impl<'a> Context<'a> {
     /// For one run.
     pub fn new(plan: &'a Plan, run: &'a Run<'a>, events: UnboundedSender<Event>) -> Self {
-        Context { plan, run, events, images: RefCell::default(), members: Default::default() }
+        let (images, lock, cluster) = Default::default();
+        Context { plan, run, events, images, lock, cluster }
     }
 }
 
@@ -74,13 +80,10 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
         Ok(()) => Outcome::Done,
         Err(Failure { message, mut details }) => {
             details.extend(forbidden::remedy(&message, context.run.snapshot.server.program()));
-            Outcome::Failed { message, details }
+            Outcome::Failed { message: cluster::explained(message, &context.run.snapshot.cluster), details }
         }
     }
 }
-
-/// So often is a step tried that fails for a passing reason.
-const TRIES: u32 = 6;
 
 /// So often is a write repeated that found its object changed in an unrelated way.
 const MERGES: u32 = 3;
@@ -95,143 +98,20 @@ pub(super) struct One<'a> {
 }
 
 impl One<'_> {
-    fn kind(&self) -> Result<&'static dyn Kind, Failure> {
+    pub(super) fn kind(&self) -> Result<&'static dyn Kind, Failure> {
         self.work.kind.ok_or_else(|| Failure::because("a step without a kind"))
     }
 
-    fn object(&self) -> Result<&Object, Failure> {
+    pub(super) fn object(&self) -> Result<&Object, Failure> {
         self.work.object.as_ref().ok_or_else(|| Failure::because("a step without an object"))
     }
 
     /// Where the object lives under its new name.
-    fn id(&self) -> Id {
+    pub(super) fn id(&self) -> Id {
         match &self.work.object {
             Some(object) if object.lifecycle.is_some() => Id { name: object.name.clone(), ..self.change.id.clone() },
             _ => self.change.id.clone(),
         }
-    }
-
-    /// LXD's progress of this step, as events.
-    fn progress(&self) -> Progress {
-        let (sender, mut receiver) = mpsc::unbounded_channel::<String>();
-        let (events, step, address) = (self.context.events.clone(), self.step.id, self.step.address.clone());
-        tokio::spawn(async move {
-            while let Some(text) = receiver.recv().await {
-                if events.send(Event::StepProgress { step, address: address.clone(), text }).is_err() {
-                    break;
-                }
-            }
-        });
-        sender
-    }
-
-    /// Sends a call, again where the reason was a passing one.
-    pub(super) async fn send(&self, call: &Call) -> Result<Value, Error> {
-        let mut pause = Duration::from_millis(100);
-        let progress = matches!(self.step.address.section.as_str(), "images" | "instances").then(|| self.progress());
-        for _ in 1..TRIES {
-            match self.client.run(call, progress.as_ref()).await {
-                Err(error) if error.is_transient() => {
-                    let event = Event::StepRetried {
-                        step: self.step.id,
-                        address: self.step.address.clone(),
-                        message: error.to_string(),
-                    };
-                    let _ = self.context.events.send(event);
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                // A replacement or removal may be sent twice; the answer to the second is the outcome.
-                Err(Error::OutcomeUnknown(why)) if call.is_safe_twice() && call.if_match.is_none() => {
-                    tracing::debug!("{}: {why}; sent again", call.path);
-                    tokio::time::sleep(pause).await;
-                }
-                result => return result,
-            }
-        }
-        self.client.run(call, progress.as_ref()).await
-    }
-
-    /// The object as it is now.
-    async fn read(&self, id: &Id, live: &Raw) -> Result<Option<(Raw, Option<String>)>, Error> {
-        let Some(kind) = self.work.kind else { return Ok(None) };
-        match self.client.read::<Raw>(&kind.call(Method::Get, id, live)).await {
-            Ok((raw, etag)) => Ok(Some((raw, etag))),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn create(&self) -> Result<(), Failure> {
-        let (kind, object) = (self.kind()?, self.object()?);
-        if kind.section() == "images" {
-            return self.create_image(kind, object).await;
-        }
-        let id = self.id();
-        let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        let image = self.image_source(object)?;
-        let members: &[String] = if kind.is_made_per_member(object) { self.members().await? } else { &[] };
-        let creation = Creation { id: &id, stamp_leaves: leaves, image, certificate: None, fingerprint: None, members };
-        let is_pending = |call: &Call| !members.is_empty() && call.query.iter().any(|(key, _)| *key == "target");
-        for call in kind.create(object, &creation).into_iter().map(|call| self.in_its_protocol(call)) {
-            match self.send(&call).await {
-                Ok(_) => {}
-                // An earlier run that did not come further than some of the members.
-                Err(error) if is_pending(&call) && error.is_pending_already() => {}
-                // Lost answers and repeated requests: what counts is whether our object is there.
-                Err(error) if error.already_exists() || matches!(error, Error::OutcomeUnknown(_)) => {
-                    if !self.is_made(kind, &id).await? {
-                        return Err(error.into());
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// The members of the cluster; none on a machine by itself.
-    async fn members(&self) -> Result<&[String], Failure> {
-        let read = async || {
-            if !self.context.run.snapshot.server.is_clustered {
-                return Ok(vec![]);
-            }
-            let call = Call::get(&["cluster", "members"]).query("recursion", "1");
-            let (members, _) = self.client.read::<Vec<Raw>>(&call).await?;
-            let name = |member: &Raw| member.get("server_name").and_then(Value::as_str).map(str::to_owned);
-            Ok::<_, Error>(members.iter().filter_map(name).collect())
-        };
-        Ok(self.context.members.get_or_try_init(read).await?)
-    }
-
-    /// True if the object is there with this run's stamp.
-    async fn is_made(&self, kind: &dyn Kind, id: &Id) -> Result<bool, Failure> {
-        let found = self.read(id, &Raw::new()).await?;
-        Ok(found
-            .is_some_and(|(raw, _)| self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(&raw).contains(stamp))))
-    }
-
-    fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
-        let Some((image, text, _)) = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref()) else {
-            return Ok(None);
-        };
-        if let ImageRef::Remote { remote, alias } = image {
-            let server = remotes::image_server(remote)?;
-            return Ok(Some(ImageSource::Server {
-                server: server.url,
-                protocol: server.protocol,
-                alias: alias.clone(),
-                certificate: server.certificate,
-            }));
-        }
-        let made = match image {
-            ImageRef::Site(address) => self.context.images.borrow().get(address).cloned(),
-            _ => None,
-        };
-        let fingerprint = made.or_else(|| self.work.image.clone());
-        fingerprint
-            .map(|fingerprint| Some(ImageSource::Fingerprint(fingerprint)))
-            .ok_or_else(|| Failure::because(format!("the image `{text}` is not at the server")))
     }
 
     /// GET, check that what is managed is as the plan showed it, merge, PUT with If-Match.
@@ -240,9 +120,12 @@ impl One<'_> {
         let id = self.id();
         let planned = self.work.live.clone().unwrap_or_default();
         let leaves = kind.stamp_leaves(&self.context.plan.site, self.work.stamp.as_ref());
-        for _ in 0..MERGES {
-            let (before, etag) =
+        self.finish(kind, &id, &planned).await?;
+        let (mut merges, mut doubts) = (0, 0);
+        while merges < MERGES {
+            let (mut before, etag) =
                 self.read(&id, &planned).await?.ok_or_else(|| Failure::because("it is no longer there; plan again"))?;
+            self.read_members(kind, &id, &mut before).await?;
             let mut after = before.clone();
             for field in self.change.diff.iter().filter(|field| !is_power(&field.path)) {
                 let now = kind.live(&before, &field.path);
@@ -266,7 +149,12 @@ impl One<'_> {
             }
             body::write(&mut after, &leaves);
             match self.write(kind, &id, &before, &after, etag).await {
-                Err(error) if error.is_precondition_failed() => {}
+                Err(error) if error.is_precondition_failed() => merges += 1,
+                // What was sent may have been done, or be under way: reading again tells what is left to write.
+                Err(Error::OutcomeUnknown(_)) if doubts < TRIES => {
+                    doubts += 1;
+                    self.read_at_rest(kind, &id).await?;
+                }
                 result => return result.map_err(Failure::from),
             }
         }
@@ -287,14 +175,6 @@ impl One<'_> {
             }
             match self.send(&call).await {
                 Ok(_) => {}
-                // What was sent may have been done: reading again tells.
-                Err(Error::OutcomeUnknown(why)) => {
-                    let stamp = self.work.stamp.as_ref();
-                    let now = self.read(id, after).await?;
-                    if !now.is_some_and(|(raw, _)| stamp.is_some_and(|stamp| kind.stamps(&raw).contains(stamp))) {
-                        return Err(Error::OutcomeUnknown(why));
-                    }
-                }
                 Err(error) if error.already_exists() && call.path.contains("/aliases") => {
                     let alias = call.path.rsplit('/').next().unwrap_or_default();
                     tracing::debug!("the alias {alias} is there already");
@@ -314,12 +194,19 @@ impl One<'_> {
 
     async fn delete(&self) -> Result<(), Failure> {
         let kind = self.kind()?;
+        self.check_successor()?;
         let (id, live) = (&self.change.id, self.work.live.clone().unwrap_or_default());
         if kind.section() == "projects" {
             self.delete_cached_images(&id.name).await?;
+            if let Some(lock) = self.context.lock.get().filter(|lock| lock.project() == id.name) {
+                lock.release().await;
+            }
         }
         if self.context.images.borrow().values().any(|made| *made == id.name) {
             // The image that replaces it turned out to be the same.
+            return Ok(());
+        }
+        if self.change.reason.code == HALF_MADE && !self.is_still_half_made(kind, id).await? {
             return Ok(());
         }
         for call in kind.delete(&self.context.plan.site, id, &live) {
@@ -332,70 +219,12 @@ impl One<'_> {
         Ok(())
     }
 
-    async fn rename(&self) -> Result<(), Failure> {
-        let call = instance::rename_call(&self.change.id, &self.object()?.name);
-        match self.send(&call).await {
-            Err(error @ (Error::OutcomeUnknown(_) | Error::Api { .. })) => {
-                if self.read(&self.id(), &Raw::new()).await?.is_some()
-                    && self.read(&self.change.id, &Raw::new()).await?.is_none()
-                {
-                    return Ok(());
-                }
-                Err(error.into())
-            }
-            result => result.map(drop).map_err(Failure::from),
+    /// Nothing goes whose successor's image cannot be found.
+    pub(super) fn check_successor(&self) -> Result<(), Failure> {
+        if self.change.action == Action::Replace {
+            self.image_source(self.object()?)?;
         }
-    }
-
-    async fn start(&self) -> Result<(), Failure> {
-        let status = self.work.live.as_ref().and_then(|live| live.get("status")).and_then(Value::as_str);
-        let action =
-            if status == Some("Frozen") && self.change.action != Action::Replace { "unfreeze" } else { "start" };
-        self.power(&instance::power_call(&self.id(), action, None), "Running").await
-    }
-
-    async fn stop(&self) -> Result<(), Failure> {
-        let id = &self.change.id;
-        let lifecycle = self.work.object.as_ref().and_then(|object| object.lifecycle.as_ref());
-        let timeout = lifecycle.map_or(instance::STOP_TIMEOUT, |lifecycle| lifecycle.stop_timeout);
-        let timeout = if self.context.run.force_stop { Duration::ZERO } else { timeout };
-        if !timeout.is_zero() {
-            match self.switch(&instance::power_call(id, "stop", Some(timeout)), "Stopped").await {
-                Ok(()) => return Ok(()),
-                Err(error) => tracing::info!("{}: not stopped in time ({error}); by force now", self.step.address),
-            }
-        }
-        let force = instance::power_call(id, "stop", Some(Duration::ZERO));
-        match self.switch(&force, "Stopped").await {
-            // LXD gives a stop by force 30 s to clean up; on a busy machine that was seen to be too few.
-            Err(error) if error.ran_out() => self.power(&force, "Stopped").await,
-            result => result.map_err(Failure::from),
-        }
-    }
-
-    async fn restart(&self) -> Result<(), Failure> {
-        self.stop().await?;
-        self.power(&instance::power_call(&self.id(), "start", None), "Running").await
-    }
-
-    /// A change of power; where it fails to run, with what the instance has to say.
-    async fn power(&self, call: &Call, wanted: &str) -> Result<(), Failure> {
-        let Err(error) = self.switch(call, wanted).await else { return Ok(()) };
-        let details = if wanted == "Running" { guest::last_log_lines(self.client, &self.id()).await } else { vec![] };
-        Err(Failure { message: error.to_string(), details })
-    }
-
-    /// A change of power is not the same sent twice, so a doubtful answer is settled by looking.
-    async fn switch(&self, call: &Call, wanted: &str) -> Result<(), Error> {
-        let Err(error) = self.send(call).await else { return Ok(()) };
-        let is_doubtful = matches!(error, Error::OutcomeUnknown(_)) || error.is_in_that_state() || error.ran_out();
-        if error.is_not_found() && wanted == "Stopped" {
-            return Ok(());
-        }
-        let id = if self.step.verb == Verb::Stop { &self.change.id } else { &self.id() };
-        let now = if is_doubtful { self.read(id, &Raw::new()).await? } else { None };
-        let is_reached = now.is_some_and(|(raw, _)| raw.get("status").is_some_and(|status| status == wanted));
-        if is_reached { Ok(()) } else { Err(error) }
+        Ok(())
     }
 
     async fn ready(&self) -> Result<(), Failure> {

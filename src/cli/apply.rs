@@ -1,7 +1,7 @@
-use super::common::{RunArgs, Selection, SiteArgs, complain, interruptible, planned};
-use super::{Exit, Global};
+use super::common::{Planned, RunArgs, Selection, SiteArgs, complain, interruptible, planned};
+use super::{Exit, Global, saved};
 
-/// `lxdeploy apply` and `lxdeploy destroy`.
+/// `lxdeploy apply`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -12,19 +12,32 @@ pub struct Args {
     run: RunArgs,
 }
 
-/// Makes the server as the site says, or removes what carries the site's stamp: plans, shows, asks, runs.
-pub async fn run(args: &Args, destroy: bool, global: &Global) -> Exit {
-    let planned = planned(&args.site, &args.selection, destroy, global);
-    let (opened, snapshot, plan) = match interruptible(planned).await {
-        Ok(planned) => planned,
-        Err(exit) => return exit,
+/// Makes the server as the site says: plans, shows, asks, runs. A plan that was saved is planned again, and run
+/// without asking if it is still the same.
+pub async fn run(args: &Args, global: &Global) -> Exit {
+    let planning = async {
+        match saved::open(&args.site, &args.selection, global)? {
+            Some(saved) => Ok((saved.planned(global).await?, true)),
+            None => Ok((planned(&args.site, &args.selection, false, global).await?, false)),
+        }
     };
-    opened.show(&plan, args.run.format, global);
-    if !plan.refused.is_empty() {
-        return complain(global, "the plan holds a refusal; nothing was written");
+    match interruptible(planning).await {
+        Ok((planned, is_agreed)) => planned.execute(&args.run, is_agreed, global).await,
+        Err(exit) => exit,
     }
-    if plan.is_empty() {
-        return Exit::Done;
+}
+
+impl Planned {
+    /// Shows the plan and runs it.
+    pub async fn execute(&self, args: &RunArgs, is_agreed: bool, global: &Global) -> Exit {
+        self.opened.show(&self.plan, args.format, global);
+        if !self.plan.refused.is_empty() {
+            return complain(global, "the plan holds a refusal; nothing was written");
+        }
+        if self.plan.is_empty() {
+            self.remove_dead_locks().await;
+            return Exit::Done;
+        }
+        self.run(args, is_agreed, global).await
     }
-    opened.run(&plan, &snapshot, &args.run, global).await
 }

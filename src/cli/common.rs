@@ -1,46 +1,57 @@
 //! What the commands that speak of a site have in common.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use tokio::sync::watch;
 
 use super::{Exit, Global};
-use crate::apply::schedule::Limits;
-use crate::apply::{self, Interrupt};
 use crate::live::{self, Snapshot};
 use crate::lxd::{self, Client};
-use crate::model::{Address, Event, Masker, Sources, units};
+use crate::model::{Address, Masker, Sources, units};
 use crate::plan::{self, Plan};
-use crate::report::{self, JsonLines, Plain, Reporter, Style, Terminal};
-use crate::site::{self, SecretMode, Site};
+use crate::report::{self, Style};
+use crate::site::{self, Loaded, SecretMode, Site};
 
 /// Which site, with which values, on which server.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct SiteArgs {
     /// The site file
     pub site: PathBuf,
+    #[command(flatten)]
+    pub server: ServerArgs,
+    #[command(flatten)]
+    pub values: ValueArgs,
+}
+
+/// Which server.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServerArgs {
     /// The server: a remote's name, https://host:8443, unix:/path or local
     #[arg(long, env = "LXDEPLOY_REMOTE", hide_env = true)]
     pub remote: Option<String>,
     /// The project of objects that name none
     #[arg(long, env = "LXDEPLOY_PROJECT", hide_env = true)]
     pub project: Option<String>,
+    /// The longest that one operation at the server may take
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "LXDEPLOY_TIMEOUT", hide_env = true)]
+    pub timeout: Duration,
+}
+
+/// Values that the command line gives.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ValueArgs {
     /// A variable, its value read as YAML; repeatable
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable, env = "LXDEPLOY_VAR", hide_env = true)]
     pub vars: Vec<(String, String)>,
     /// A YAML file of variables; repeatable
     #[arg(long = "vars-file", value_name = "FILE", env = "LXDEPLOY_VARS_FILE", hide_env = true)]
     pub vars_files: Vec<PathBuf>,
-    /// The longest that one operation at the server may take
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, env = "LXDEPLOY_TIMEOUT", hide_env = true)]
-    pub timeout: Duration,
 }
 
 /// Which part of the site, and what may be done to it.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Selection {
     /// Only this object and what it needs; repeatable
     #[arg(long = "target", value_name = "ADDRESS", env = "LXDEPLOY_TARGET", hide_env = true)]
@@ -57,6 +68,12 @@ pub struct Selection {
     /// Volumes, and pools that hold data, may be deleted
     #[arg(long, env = "LXDEPLOY_DELETE_DATA", hide_env = true, value_parser = BoolishValueParser::new())]
     pub delete_data: bool,
+    /// At most so many objects may be deleted or replaced
+    #[arg(long, value_name = "N", env = "LXDEPLOY_MAX_DELETES", hide_env = true)]
+    pub max_deletes: Option<usize>,
+    /// The site file has moved to another place in git: take over what was applied from the old one
+    #[arg(long, env = "LXDEPLOY_ORIGIN_CHANGED", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub origin_changed: bool,
 }
 
 /// What an apply and a destroy have in common.
@@ -71,6 +88,9 @@ pub struct RunArgs {
     /// Stop instances by force at once
     #[arg(long, env = "LXDEPLOY_FORCE_STOP", hide_env = true, value_parser = BoolishValueParser::new())]
     pub force_stop: bool,
+    /// How long to wait while another apply of the site runs
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, env = "LXDEPLOY_LOCK_TIMEOUT", hide_env = true)]
+    pub lock_timeout: Duration,
     /// text, or json: the plan and then an event a line
     #[arg(long, value_enum, default_value_t = Format::Text, env = "LXDEPLOY_FORMAT", hide_env = true)]
     pub format: Format,
@@ -90,7 +110,11 @@ fn variable(text: &str) -> Result<(String, String), String> {
     if name.is_empty() { Err("write NAME=VALUE".into()) } else { Ok((name.to_owned(), value.to_owned())) }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A duration such as 30s.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn duration(text: &str) -> Result<Duration, String> {
     units::parse_duration(text)
 }
 
@@ -114,6 +138,8 @@ impl Selection {
             adopt,
             delete_data: self.delete_data,
             destroy,
+            max_deletes: self.max_deletes,
+            origin_changed: self.origin_changed,
         })
     }
 }
@@ -124,6 +150,8 @@ pub struct Opened {
     pub site: Site,
     /// Hides secrets.
     pub masker: Masker,
+    /// The secrets that were read, by name.
+    pub secrets: BTreeMap<String, String>,
     /// Its files.
     pub sources: Sources,
     /// The server.
@@ -139,17 +167,14 @@ pub fn complain(global: &Global, message: &str) -> Exit {
 
 /// Loads a site and shows what was found. `None` if there is an error.
 pub fn load(args: &SiteArgs, global: &Global, secrets: SecretMode) -> Option<(Site, Masker, Sources)> {
-    load_in(args, args.project.clone(), global, secrets)
+    let (site, loaded) = load_in(args, args.server.project.clone(), global, secrets)?;
+    Some((site, loaded.masker, loaded.sources))
 }
 
-fn load_in(
-    args: &SiteArgs,
-    project: Option<String>,
-    global: &Global,
-    secrets: SecretMode,
-) -> Option<(Site, Masker, Sources)> {
-    let options = site::Options { vars: args.vars.clone(), vars_files: args.vars_files.clone(), project, secrets };
-    let loaded = site::load(&args.site, &options);
+fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: SecretMode) -> Option<(Site, Loaded)> {
+    let ValueArgs { vars, vars_files } = args.values.clone();
+    let options = site::Options { vars, vars_files, project, secrets };
+    let mut loaded = site::load(&args.site, &options);
     if !loaded.diagnostics.is_empty() {
         let style = Style::of(&std::io::stderr(), global.no_color);
         let text = report::diagnostics::render(&loaded.diagnostics, &loaded.sources, style.color);
@@ -160,7 +185,7 @@ fn load_in(
         let s = if errors == 1 { "" } else { "s" };
         complain(global, &format!("{}: {errors} error{s}", args.site.display()));
     }
-    Some((loaded.site?, loaded.masker, loaded.sources))
+    Some((loaded.site.take()?, loaded))
 }
 
 /// Loads a site and finds its server; nothing is sent yet.
@@ -168,34 +193,61 @@ fn load_in(
 /// # Errors
 /// What went wrong, told already.
 pub fn open(args: &SiteArgs, global: &Global) -> Result<Opened, Exit> {
-    let (mut site, mut masker, mut sources) = load(args, global, SecretMode::Read).ok_or(Exit::Failed)?;
+    let load = |project| load_in(args, project, global, SecretMode::Read).ok_or(Exit::Failed);
+    let (mut site, mut loaded) = load(args.server.project.clone())?;
     let told = |error: lxd::Error| complain(global, &error.to_string());
-    let remote = args.remote.clone().or_else(|| site.remote.as_ref().map(|remote| remote.value.clone()));
+    let remote = args.server.remote.clone().or_else(|| site.remote.as_ref().map(|remote| remote.value.clone()));
     let fingerprint = site.server_fingerprint.as_ref().map(|fingerprint| fingerprint.value.as_str());
     let endpoint = lxd::resolve(remote.as_deref().unwrap_or("local"), fingerprint).map_err(told)?;
     if let Some(project) = endpoint.project.clone().filter(|_| !site.names_project) {
         // A remote of lxc's may name its own project.
-        (site, masker, sources) = load_in(args, Some(project), global, SecretMode::Read).ok_or(Exit::Failed)?;
+        (site, loaded) = load(Some(project))?;
     }
+    let client = Client::connect(&endpoint, args.server.timeout).map_err(told)?;
+    let Loaded { masker, secrets, sources, .. } = loaded;
+    Ok(Opened { site, masker, secrets, sources, client })
+}
+
+/// Finds the server of a site whose file is lost.
+///
+/// # Errors
+/// What went wrong, told already.
+pub fn open_named(name: &str, args: &ServerArgs, global: &Global) -> Result<Opened, Exit> {
+    let told = |error: lxd::Error| complain(global, &error.to_string());
+    let endpoint = lxd::resolve(args.remote.as_deref().unwrap_or("local"), None).map_err(told)?;
     let client = Client::connect(&endpoint, args.timeout).map_err(told)?;
-    Ok(Opened { site, masker, sources, client })
+    let project = args.project.clone().or(endpoint.project).unwrap_or_else(|| "default".to_owned());
+    let site = Site { name: name.to_owned(), project, ..Site::default() };
+    let (masker, secrets, sources) = Default::default();
+    Ok(Opened { site, masker, secrets, sources, client })
+}
+
+/// A plan, and all that it was made of.
+pub struct Planned {
+    /// The site and its server.
+    pub opened: Opened,
+    /// The server as it was read.
+    pub snapshot: Snapshot,
+    /// What was asked for.
+    pub options: plan::Options,
+    /// The plan.
+    pub plan: Plan,
 }
 
 /// Loads a site, reads its server, and plans.
 ///
 /// # Errors
 /// What went wrong, told already.
-pub async fn planned(
-    site: &SiteArgs,
-    selection: &Selection,
-    destroy: bool,
-    global: &Global,
-) -> Result<(Opened, Snapshot, Plan), Exit> {
+pub async fn planned(site: &SiteArgs, selection: &Selection, destroy: bool, global: &Global) -> Result<Planned, Exit> {
     let options = selection.options(destroy).map_err(|reason| complain(global, &reason))?;
-    let opened = open(site, global)?;
+    let mut opened = open(site, global)?;
+    let file = site.site.clone();
+    // git takes its time, and so does the server.
+    let origin = tokio::task::spawn_blocking(move || site::origin(&file));
     let snapshot = opened.read(global).await?;
+    opened.site.origin = origin.await.unwrap_or_default();
     let plan = plan::build(&opened.site, &snapshot, &options);
-    Ok((opened, snapshot, plan))
+    Ok(Planned { opened, snapshot, options, plan })
 }
 
 impl Opened {
@@ -205,7 +257,7 @@ impl Opened {
     /// What went wrong, told already; also the wrong server.
     pub async fn read(&self, global: &Global) -> Result<Snapshot, Exit> {
         let started = std::time::Instant::now();
-        let snapshot = live::read(&self.client, &self.site.name, &self.site.project, &self.site.objects).await;
+        let snapshot = self.snapshot().await;
         let snapshot = snapshot.map_err(|error| complain(global, &self.masker.mask(&error.to_string())))?;
         tracing::info!(
             "read {} in {} requests, {:.1} ms",
@@ -230,6 +282,23 @@ impl Opened {
         Ok(snapshot)
     }
 
+    /// Reads the server; of a site without a file, all of it.
+    ///
+    /// # Errors
+    /// As [`live::read`].
+    pub async fn snapshot(&self) -> Result<Snapshot, lxd::Error> {
+        let Site { name, project, objects, .. } = &self.site;
+        match self.sources.paths().next() {
+            Some(_) => live::read(&self.client, name, project, objects).await,
+            None => live::read_everywhere(&self.client, name).await,
+        }
+    }
+
+    /// A plan as JSON, masked.
+    pub fn document(&self, plan: &Plan) -> serde_json::Value {
+        report::json::masked(report::json::plan(plan, &self.sources), &self.masker)
+    }
+
     /// Shows a plan on stdout.
     pub fn show(&self, plan: &Plan, format: Format, global: &Global) {
         match format {
@@ -237,76 +306,9 @@ impl Opened {
                 let style = Style::of(&std::io::stdout(), global.no_color);
                 print!("{}", self.masker.mask(&report::text::plan(plan, &self.sources, style)));
             }
-            Format::Json => println!("{}", report::json::masked(report::json::plan(plan, &self.sources), &self.masker)),
+            Format::Json => println!("{}", self.document(plan)),
         }
     }
-
-    /// Asks where needed, runs the plan, and tells how it goes.
-    pub async fn run(&self, plan: &Plan, snapshot: &Snapshot, args: &RunArgs, global: &Global) -> Exit {
-        if !args.yes {
-            let question = if plan.destroy { "Destroy all of this?" } else { "Apply this plan?" };
-            match interruptible(ask(question, global)).await {
-                Ok(true) => {}
-                Ok(false) => return complain(global, "declined; nothing was written"),
-                Err(exit) => return exit,
-            }
-        }
-        let interrupt = interrupts();
-        let limits = args.parallel.map_or_else(Limits::default, |parallel| Limits::of(parallel.into()));
-        let mut reporter = self.reporter(args.format, global);
-        let run = apply::Run {
-            client: &self.client,
-            snapshot,
-            limits,
-            force_stop: args.force_stop,
-            shows_progress: reporter.shows_progress(),
-        };
-        let mut emit = |event: Event| reporter.event(&event);
-        let is_done = apply::run(plan, &run, interrupt.clone(), &mut emit).await;
-        match (is_done, *interrupt.borrow()) {
-            (true, _) => Exit::Done,
-            (false, 0) => Exit::Failed,
-            (false, _) => Exit::Interrupted,
-        }
-    }
-
-    fn reporter(&self, format: Format, global: &Global) -> Box<dyn Reporter> {
-        let masker = self.masker.clone();
-        let stderr = std::io::stderr();
-        match format {
-            Format::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()), masker)),
-            Format::Text if stderr.is_terminal() => {
-                Box::new(Terminal::new(Style::of(&stderr, global.no_color), masker))
-            }
-            Format::Text => Box::new(Plain::new(Box::new(stderr), Style::default(), masker)),
-        }
-    }
-}
-
-/// A yes or no; without a terminal nobody can be asked.
-async fn ask(question: &'static str, global: &Global) -> Result<bool, Exit> {
-    if !std::io::stdin().is_terminal() {
-        return Err(complain(global, "there is no terminal to ask at; --yes applies the plan without asking"));
-    }
-    // On a thread of its own, so that Ctrl-C is heard meanwhile.
-    let asking = tokio::task::spawn_blocking(move || {
-        let mut input: Box<dyn BufRead> = Box::new(std::io::stdin().lock());
-        let mut output: Box<dyn Write> = Box::new(std::io::stderr());
-        report::confirm(question, &mut input, &mut output)
-    });
-    let answer = asking.await.map_err(std::io::Error::other).and_then(|answer| answer);
-    answer.map_err(|error| complain(global, &error.to_string()))
-}
-
-/// Counts Ctrl-C.
-fn interrupts() -> Interrupt {
-    let (sender, receiver) = watch::channel(0);
-    tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
-            sender.send_modify(|count| *count += 1);
-        }
-    });
-    receiver
 }
 
 /// Runs what only reads; Ctrl-C leaves it at once.

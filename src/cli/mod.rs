@@ -2,10 +2,19 @@
 
 mod apply;
 mod common;
+mod completions;
+mod destroy;
+mod drift;
+mod execute;
+mod export;
 mod logging;
+mod man;
 mod plan;
 mod remote;
+mod saved;
+mod schema;
 mod status;
+mod unlock;
 mod validate;
 
 use std::process::ExitCode;
@@ -18,7 +27,7 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 #[command(name = "lxdeploy", version, about, max_term_width = 100)]
 #[command(
     after_help = "Every flag can be set by a variable LXDEPLOY_FLAG (LXDEPLOY_REMOTE, LXDEPLOY_YES=1); an empty one counts as unset.\n\
-    Exit codes: 0 done, 1 error, 2 changes pending (plan --detailed-exitcode), 130 interrupted."
+    Exit codes: 0 done, 1 error, 2 changes pending (plan --detailed-exitcode) or drift, 130 interrupted."
 )]
 struct Cli {
     #[command(flatten)]
@@ -50,11 +59,23 @@ enum Commands {
     /// Make the server as the site says
     Apply(apply::Args),
     /// Remove everything that carries the site's stamp
-    Destroy(apply::Args),
+    Destroy(destroy::Args),
+    /// Remove the lock of an apply that is gone
+    Unlock(unlock::Args),
     /// Show each instance of the site: state, addresses, ready, in step or not
     Status(status::Args),
+    /// Show what moved at the server since it was applied; writes nothing
+    Drift(drift::Args),
+    /// Write a site file of what lives at a server; it plans to `adopt` and nothing else
+    Export(export::Args),
     /// Servers by name
     Remote(remote::Args),
+    /// Write the JSON Schema of site and platform files, for editors
+    Schema,
+    /// Write what completes commands and flags in a shell
+    Completions(completions::Args),
+    /// Write the manual
+    Man(man::Args),
 }
 
 /// What a command ended with.
@@ -64,7 +85,7 @@ pub enum Exit {
     Done,
     /// 1: an error, told already.
     Failed,
-    /// 2: changes are pending (`plan --detailed-exitcode`).
+    /// 2: changes are pending (`plan --detailed-exitcode`), or the server moved (`drift`).
     Pending,
     /// 130: Ctrl-C.
     Interrupted,
@@ -79,6 +100,11 @@ impl From<Exit> for ExitCode {
             Exit::Interrupted => 130,
         })
     }
+}
+
+/// The whole command line as data: what completions, manual and reference are made of.
+pub fn command() -> Command {
+    Cli::command()
 }
 
 /// Parses the command line and runs the command.
@@ -117,10 +143,16 @@ async fn dispatch(cli: Cli) -> Exit {
     match cli.command {
         Commands::Validate(args) => validate::run(&args, global),
         Commands::Plan(args) => plan::run(&args, global).await,
-        Commands::Apply(args) => apply::run(&args, false, global).await,
-        Commands::Destroy(args) => apply::run(&args, true, global).await,
+        Commands::Apply(args) => apply::run(&args, global).await,
+        Commands::Destroy(args) => destroy::run(&args, global).await,
+        Commands::Unlock(args) => unlock::run(&args, global).await,
         Commands::Status(args) => status::run(&args, global).await,
+        Commands::Drift(args) => drift::run(&args, global).await,
+        Commands::Export(args) => export::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
+        Commands::Schema => schema::run(),
+        Commands::Completions(args) => completions::run(&args),
+        Commands::Man(args) => man::run(&args, global),
     }
 }
 

@@ -85,7 +85,7 @@ async fn inside(client: &Client, id: &Id, condition: &Condition, limit: Duration
     let script = format!("{test}\n{LOOP}");
     let command: Vec<String> =
         ["sh", "-c", &script, "ready"].iter().map(|word| (*word).to_owned()).chain(arguments.iter().cloned()).collect();
-    match exec(client, id, &command, &environment).await {
+    match ask(client, id, &command, environment, limit).await {
         Ok(0) => Ok(()),
         Ok(TIMED_OUT) => Err(format!("not within {}", format_duration(limit))),
         Ok(NO_CLIENT) => {
@@ -101,6 +101,34 @@ async fn inside(client: &Client, id: &Id, condition: &Condition, limit: Duration
         Err(error) => Err(error.to_string()),
     }
 }
+
+/// Runs the loop, again for the rest of its time where the connection broke: a check is one that is asked over and over.
+async fn ask(
+    client: &Client,
+    id: &Id,
+    command: &[String],
+    mut environment: BTreeMap<String, String>,
+    limit: Duration,
+) -> Result<i64, Error> {
+    let started = Instant::now();
+    loop {
+        match exec(client, id, command, &environment).await {
+            Err(error) if matches!(error, Error::OutcomeUnknown(_)) || error.is_transient() || error.is_too_early() => {
+                let left = limit.saturating_sub(started.elapsed());
+                if left.is_zero() {
+                    return Err(error);
+                }
+                tracing::debug!("{id}: {error}; asked again");
+                environment.insert("LIMIT".into(), left.as_secs().max(1).to_string());
+                tokio::time::sleep(AGAIN.min(left)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// The pause before a check whose connection broke is asked again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// Repeats `check` until it succeeds, it says itself that it never will (76), or LIMIT seconds are over.
 /// A busybox without fractions in sleep gets whole seconds.

@@ -77,6 +77,7 @@ pub fn writable(raw: &Raw) -> Raw {
         "backups",
         "replica_mode",
         "pool",
+        "members",
     ];
     raw.iter()
         .filter(|(key, _)| !READ_ONLY.contains(&key.as_str()))

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -56,32 +57,49 @@ pub enum Source {
     Fingerprint(String),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// Where it comes from: exactly one of `{file: PATH}`, `{files: [META, ROOTFS]}`, `{server: URL, protocol: …,
+    /// alias: A}`, `{alias: A}` or `{fingerprint: F}`; the last two must be at the target already.
     source: Option<Spanned<SourceBody>>,
+    /// Its aliases; those that others made are theirs.
     aliases: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Properties, any names.
     #[serde(default)]
     properties: Settings,
+    /// Whoever reaches the server may have it.
     public: Option<Spanned<bool>>,
+    /// The server fetches newer versions by itself.
     auto_update: Option<Spanned<bool>>,
+    /// When LXD removes it, as RFC 3339 has it.
     expires_at: Option<Spanned<Text>>,
+    /// What instances of it get that name no profiles.
     profiles: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
-#[derive(Deserialize)]
+/// Where an image comes from.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "source")]
 struct SourceBody {
+    /// A unified image; the path belongs to the file in which it stands.
     file: Option<Spanned<String>>,
+    /// A split image: its metadata and its root file system.
     files: Option<Spanned<Vec<Spanned<String>>>>,
+    /// The URL of a server from which LXD fetches it.
     server: Option<Spanned<String>>,
+    /// How that server speaks: `simplestreams` or `lxd`.
     protocol: Option<Protocol>,
+    /// An alias at that server; without one, at the target.
     alias: Option<Spanned<String>>,
+    /// A fingerprint at that server; without one, at the target.
     fingerprint: Option<Spanned<String>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum Protocol {
     Simplestreams,
     /// That between servers; each calls it by its own name.
@@ -180,6 +198,10 @@ impl Kind for Image {
         Some(Declared::plain(fields, Arc::new(source)))
     }
 
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
+    }
+
     fn check_name(&self, name: &str) -> Result<(), String> {
         check_path_part(name, "image")
     }
@@ -221,15 +243,24 @@ impl Kind for Image {
     fn stamps(&self, live: &Raw) -> Vec<Stamp> {
         let properties = live.get("properties").and_then(Value::as_object);
         let stamps = properties.into_iter().flatten().filter_map(|(key, value)| {
-            let (id, record) = value.as_str()?.split_once(' ')?;
-            Some(Stamp { site: key.strip_prefix(PROPERTY)?.to_owned(), id: id.to_owned(), record: record.to_owned() })
+            let (id, rest) = value.as_str()?.split_once(' ')?;
+            let (origin, record) = match rest.split_once(' ').filter(|_| !rest.starts_with('{')) {
+                Some((origin, record)) => (Some(origin.to_owned()), record),
+                None => (None, rest),
+            };
+            let site = key.strip_prefix(PROPERTY)?.to_owned();
+            Some(Stamp { site, id: id.to_owned(), record: record.to_owned(), origin })
         });
         stamps.collect()
     }
 
     fn stamp_leaves(&self, site: &str, stamp: Option<&Stamp>) -> Vec<(Path, Option<Value>)> {
         let path = Path::Entry { map: "properties", key: format!("{PROPERTY}{site}") };
-        vec![(path, stamp.map(|stamp| format!("{} {}", stamp.id, stamp.record).into()))]
+        let text = |stamp: &Stamp| {
+            let origin = stamp.origin.as_ref().map_or_else(String::new, |origin| format!("{origin} "));
+            Value::from(format!("{} {origin}{}", stamp.id, stamp.record))
+        };
+        vec![(path, stamp.map(text))]
     }
 
     fn creates_first(&self) -> bool {

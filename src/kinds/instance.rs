@@ -25,6 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -49,38 +50,56 @@ pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long all `ready` checks may take together where the file says nothing.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// A key of `images`, an alias or fingerprint at the target, or `REMOTE:ALIAS`. Without it the instance is empty.
     image: Option<Spanned<String>>,
+    /// Replace the instance when the image's alias moves; else that is a note.
     #[serde(default)]
     follow_image: bool,
+    /// `container` (default) or `virtual-machine`. Fixed when the instance is made.
     #[serde(rename = "type")]
     instance_type: Option<Spanned<InstanceType>>,
+    /// Profiles, the later over the earlier. Without the key LXD chooses, and they are not managed; `[]` is none.
     profiles: Option<Spanned<Vec<Spanned<String>>>>,
+    /// LXD's instance config: `limits.*`, `security.*`, `cloud-init.*` … laid over the profiles'.
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::instance_config")]
     config: Settings,
+    /// The devices by name. One without `type` is laid over its namesake in the profiles, key by key.
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::devices")]
     devices: Mapping<Settings>,
+    /// LXD removes it when it stops.
     ephemeral: Option<Spanned<bool>>,
+    /// The architecture, where it is not the image's.
     architecture: Option<Spanned<String>>,
+    /// `running` (default), `stopped`, or `unmanaged`: started once, then the operator's.
     #[serde(default)]
     state: State,
+    /// How long a graceful stop may take before it is by force; `30s` by default, `0s` is by force at once.
     stop_timeout: Option<Spanned<Text>>,
+    /// What must hold before what depends on it starts.
+    #[schemars(schema_with = "ready::schema")]
     ready: Option<tree::Raw>,
+    /// A cluster member or `@group`: placement, at creation only.
     target: Option<Spanned<String>>,
+    /// Its earlier name. A rename needs a stop.
     renamed_from: Option<Spanned<String>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 enum InstanceType {
     Container,
     VirtualMachine,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum State {
     #[default]
     Running,
@@ -167,6 +186,10 @@ impl Kind for Instance {
         Some(Declared { lifecycle: Some(lifecycle), ..Declared::plain(fields, Arc::new(())) })
     }
 
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
+    }
+
     fn check_name(&self, name: &str) -> Result<(), String> {
         check_hostname(name, "instance")
     }
@@ -199,6 +222,19 @@ impl Kind for Instance {
         let profiles =
             profiles.into_iter().flatten().filter_map(Value::as_str).map(|name| ("profiles", name.to_owned()));
         profiles.chain(device_uses(live)).collect()
+    }
+
+    /// A creation that came to its end leaves `volatile.apply_template` (`create` or `copy`) until the first start,
+    /// and a start leaves its traces; all of them must be missing. Seen on LXD 5.0.2: from an image, empty, copied,
+    /// renamed, moved, published, restored, imported from a backup, started, failed to start.
+    fn is_half_made(&self, live: &Raw) -> bool {
+        const TRACES: &[&str] = &["volatile.apply_template", "volatile.last_state.power", "volatile.idmap.current"];
+        let Some(config) = live.get("config").and_then(Value::as_object) else { return false };
+        let text = |key: &str| live.get(key).and_then(Value::as_str).unwrap_or_default();
+        // Go's zero time, and Unix' own.
+        let used = text("last_used_at");
+        let was_used = !used.is_empty() && !["0001-", "1970-"].iter().any(|never| used.starts_with(never));
+        text("status") == "Stopped" && !was_used && !TRACES.iter().any(|trace| config.contains_key(*trace))
     }
 
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
@@ -336,6 +372,29 @@ mod tests {
         assert_eq!(body(Some(Duration::from_secs(30)))["timeout"], 30);
         assert_eq!(body(Some(Duration::from_millis(10)))["timeout"], 1);
         assert_eq!(body(Some(Duration::ZERO))["force"], true);
+    }
+
+    #[test]
+    fn half_made_is_what_has_no_trace_of_an_end_or_a_start() {
+        let live = |status: &str, used: &str, volatile: &[(&str, &str)]| {
+            let config: serde_json::Map<String, Value> = volatile
+                .iter()
+                .chain(&[("volatile.base_image", "f00"), ("volatile.last_state.idmap", "[]")])
+                .map(|(key, value)| ((*key).to_owned(), (*value).into()))
+                .collect();
+            json!({"status": status, "last_used_at": used, "config": config}).as_object().unwrap().clone()
+        };
+        let (never, once) = ("1970-01-01T00:00:00Z", "2026-11-26T01:35:19Z");
+        assert!(Instance.is_half_made(&live("Stopped", never, &[])));
+        assert!(Instance.is_half_made(&live("Stopped", "0001-01-01T00:00:00Z", &[])));
+        assert!(!Instance.is_half_made(&live("Stopped", never, &[("volatile.apply_template", "create")])));
+        assert!(!Instance.is_half_made(&live("Stopped", never, &[("volatile.last_state.power", "STOPPED")])));
+        assert!(!Instance.is_half_made(&live("Stopped", never, &[("volatile.idmap.current", "[]")])));
+        assert!(!Instance.is_half_made(&live("Stopped", once, &[])));
+        assert!(!Instance.is_half_made(&live("Running", never, &[])));
+        // On a member that is offline.
+        let hidden = json!({"status": "Error", "config": null});
+        assert!(!Instance.is_half_made(hidden.as_object().unwrap()));
     }
 
     #[test]

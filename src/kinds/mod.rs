@@ -3,10 +3,10 @@
 //! A kind says how its section of a site file is read, what each field's change does to a running system,
 //! what it refers to, and which calls make, change and remove it. It never sends anything.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::diagnostic::Diagnostic;
@@ -18,6 +18,7 @@ pub mod body;
 mod declare;
 pub mod image;
 pub mod instance;
+pub mod members;
 mod network;
 mod network_acl;
 mod object;
@@ -25,6 +26,7 @@ pub mod options;
 mod profile;
 mod project;
 mod ready;
+pub mod schema;
 mod stamp;
 mod storage_pool;
 mod storage_volume;
@@ -100,6 +102,8 @@ pub trait Kind: Debug + Sync {
     /// Reads the body of one object (its common keys are taken out before). `None` where an error was
     /// pushed to `cx.diagnostics`.
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared>;
+    /// The schema of what [`Kind::decode`] reads.
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
     /// Refuses a name that LXD would refuse, with the rule.
     ///
     /// # Errors
@@ -187,10 +191,26 @@ pub trait Kind: Debug + Sync {
         let _ = live;
         false
     }
-    /// In a cluster it is made on each member before it is made as a whole.
-    fn is_made_per_member(&self, object: &Object) -> bool {
-        let _ = object;
+    /// Its creation did not come to its end, and nothing of value can be in it: a daemon that was killed leaves such
+    /// an object behind. As long as the creation runs, it looks the same.
+    fn is_half_made(&self, live: &Raw) -> bool {
+        let _ = live;
         false
+    }
+    /// In a cluster it is made on each member before it is made as a whole, and written only while all of them
+    /// answer. `body` is the object, as it is or as it is wanted.
+    fn is_made_per_member(&self, body: &Raw) -> bool {
+        let _ = body;
+        false
+    }
+    /// The config keys that LXD keeps per cluster member.
+    fn member_keys(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Its creation in a cluster was begun and did not come to its end.
+    fn is_unfinished(&self, live: &Raw) -> bool {
+        !self.member_keys().is_empty()
+            && live.get("status").is_some_and(|status| *status == "Pending" || *status == "Errored")
     }
     /// In a replacement the new one is made before the old one goes.
     fn creates_first(&self) -> bool {
@@ -335,16 +355,3 @@ fn document(object: &Object, cx: &Creation<'_>) -> Raw {
     body.insert("name".into(), Value::String(object.name.clone()));
     body
 }
-
-/// What differs per cluster member, as it is written.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MemberBody {
-    /// The member's own config keys.
-    #[serde(default)]
-    pub config: crate::tree::Settings,
-}
-
-/// What differs per cluster member of a pool or network: the member's config keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Members(pub BTreeMap<String, Map<String, Value>>);

@@ -13,29 +13,36 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::declare::{check_path_part, wanted};
+use super::members::{self, MemberBody};
 use super::options::{self, Entity};
-use super::{Creation, Declared, Decode, Effect, Kind, Members, Object, Place, Raw};
+use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw};
 use crate::lxd::Call;
-use crate::model::Path;
+use crate::model::{Id, Path};
 use crate::tree::{self, Mapping, Node, Settings, Spanned, Text};
 
 /// The kind.
 #[derive(Debug)]
 pub struct Network;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The type: `bridge` (default), `ovn`, `macvlan`, `sriov` or `physical`. Fixed when the network is made.
     #[serde(rename = "type")]
+    #[schemars(schema_with = "super::schema::network_type")]
     network_type: Option<Spanned<Text>>,
+    /// LXD's network config: `ipv4.address`, `ipv4.nat`, `dns.domain` …
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::network_config")]
     config: Settings,
+    /// In a cluster: what differs from member to member, by the member's name.
     #[serde(default)]
-    members: Mapping<super::MemberBody>,
+    members: Mapping<MemberBody>,
 }
 
 impl Kind for Network {
@@ -74,11 +81,15 @@ impl Kind for Network {
                 wanted.value = name.into();
             }
         }
-        let members = Members::decode(&body.members, &entity, cx);
-        Some(Declared::plain(fields, Arc::new(members)))
+        members::decode(&body.members, &entity, cx, &mut fields);
+        Some(Declared::plain(fields, Arc::new(())))
     }
 
     /// A bridge is a host interface, whose name the kernel limits to 15 characters.
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
+    }
+
     fn check_name(&self, name: &str) -> Result<(), String> {
         check_path_part(name, "network")?;
         if name.len() > 15 {
@@ -97,7 +108,7 @@ impl Kind for Network {
     }
 
     fn canonical(&self, path: &Path, value: &Value) -> String {
-        options::canonical(&Entity::Network(None), path, value)
+        options::canonical(&Entity::Network(None), &members::in_config(path), value)
     }
 
     /// `auto` is replaced by what LXD chose.
@@ -119,13 +130,26 @@ impl Kind for Network {
         acls.map(|acl| ("network_acls", acl.to_owned())).chain(uplink).collect()
     }
 
+    /// LXD never brings up a network that is pending: its bridge may be there, its DHCP and firewall are not.
+    fn is_half_made(&self, live: &Raw) -> bool {
+        live.get("status").and_then(Value::as_str).is_some_and(|status| ["Pending", "Errored"].contains(&status))
+    }
+
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
-        Members::of(object).create(self.collection(), Some(&cx.id.project), super::document(object, cx), cx.members)
+        members::create(self.collection(), Some(&cx.id.project), super::document(object, cx), cx.members)
+    }
+
+    fn update(&self, id: &Id, before: &Raw, after: &Raw) -> Vec<Call> {
+        members::update(self, id, before, after)
     }
 
     /// OVN's are the cluster's own.
-    fn is_made_per_member(&self, object: &Object) -> bool {
-        object.fields.get(&Path::field("type")).is_none_or(|wanted| wanted.value != "ovn")
+    fn is_made_per_member(&self, body: &Raw) -> bool {
+        body.get("type").is_none_or(|network_type| network_type != "ovn")
+    }
+
+    fn member_keys(&self) -> &'static [&'static str] {
+        &["parent", "bridge.external_interfaces", "bgp.ipv4.nexthop", "bgp.ipv6.nexthop"]
     }
 }
 

@@ -14,6 +14,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,32 +29,49 @@ use crate::tree::{self, Node, Settings, Spanned, Text};
 #[derive(Debug)]
 pub struct NetworkAcl;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The rules for what comes in; owned whole once declared.
     ingress: Option<Spanned<Vec<Rule>>>,
+    /// The rules for what goes out; owned whole once declared.
     egress: Option<Spanned<Vec<Rule>>>,
+    /// The user's own keys, `user.*`.
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::acl_config")]
     config: Settings,
 }
 
-#[derive(Clone, Deserialize)]
+/// A rule of an ACL.
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "rule")]
 struct Rule {
+    /// What happens to what the rule is about.
     action: Action,
+    /// `enabled` (default), `disabled` or `logged`.
     state: Option<State>,
+    /// For people.
     description: Option<Text>,
+    /// Addresses (CIDR or ranges), ACL names, `@internal` or `@external`, comma-separated.
     source: Option<Text>,
+    /// The same, of where it goes.
     destination: Option<Text>,
+    /// Of any protocol where it is not said.
     protocol: Option<Protocol>,
+    /// Ports or ranges, comma-separated; of tcp and udp.
     source_port: Option<Spanned<Text>>,
+    /// Ports or ranges, comma-separated; of tcp and udp.
     destination_port: Option<Spanned<Text>>,
+    /// The ICMP type; of icmp4 and icmp6.
     icmp_type: Option<Spanned<Text>>,
+    /// The ICMP code; of icmp4 and icmp6.
     icmp_code: Option<Spanned<Text>>,
 }
 
-#[derive(Clone, Copy, Deserialize, Serialize)]
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 enum Action {
     Allow,
     AllowStateless,
@@ -61,8 +79,9 @@ enum Action {
     Reject,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum State {
     #[default]
     Enabled,
@@ -70,8 +89,9 @@ enum State {
     Logged,
 }
 
-#[derive(Clone, Copy, Deserialize, Serialize)]
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum Protocol {
     Tcp,
     Udp,
@@ -155,6 +175,10 @@ impl Kind for NetworkAcl {
         }
         cx.config(&mut fields, "config", &Entity::NetworkAcl, &body.config);
         Some(Declared::plain(fields, Arc::new(())))
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {

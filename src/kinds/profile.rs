@@ -15,6 +15,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -28,12 +29,16 @@ use crate::tree::{self, Mapping, Node, Settings};
 #[derive(Debug)]
 pub struct Profile;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// LXD's instance config: `limits.*`, `security.*`, `cloud-init.*` …
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::instance_config")]
     config: Settings,
+    /// The devices by name; each has a `type`.
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::devices")]
     devices: Mapping<Settings>,
 }
 
@@ -60,6 +65,10 @@ impl Kind for Profile {
         cx.config(&mut fields, "config", &Entity::Instance, &body.config);
         cx.devices(&mut fields, &body.devices);
         Some(Declared::plain(fields, Arc::new(())))
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {

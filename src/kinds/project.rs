@@ -13,6 +13,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -27,10 +28,12 @@ use crate::tree::{self, Node, Settings};
 #[derive(Debug)]
 pub struct Project;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// LXD's project config: `features.*`, `limits.*`, `restricted.*`.
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::project_config")]
     config: Settings,
 }
 
@@ -60,6 +63,10 @@ impl Kind for Project {
         let mut fields = cx.common_fields();
         cx.config(&mut fields, "config", &Entity::Project, &body.config);
         Some(Declared::plain(fields, Arc::new(())))
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {

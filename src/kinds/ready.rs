@@ -3,27 +3,55 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{Check, Condition};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::model::units;
-use crate::tree::{self, Node, Value};
+use crate::tree::{self, Node, Value as Written};
 
 const WORDS: &[&str] = &["ipv4", "cloud-init", "tcp", "http", "exec"];
 const HELP: &str = "a check is `ipv4`, `cloud-init`, {tcp: PORT}, {http: {url: URL}} or {exec: [COMMAND, ARGUMENT]}";
 
+/// What [`decode`] reads.
+pub fn schema(_: &mut SchemaGenerator) -> Schema {
+    let timeout =
+        || json!({"type": ["string", "integer"], "description": "How long this check may take, for example `60s`."});
+    let one = |word: &str, description: &str, value: Value| {
+        json!({
+            "type": "object", "description": description, "required": [word], "additionalProperties": false,
+            "properties": {word: value, "timeout": timeout()},
+        })
+    };
+    let url = json!({"type": "string"});
+    let http = json!({"anyOf": [
+        url,
+        {"type": "object", "required": ["url"], "additionalProperties": false, "properties": {"url": url}},
+    ]});
+    let check = json!({"anyOf": [
+        {"enum": ["ipv4", "cloud-init"]},
+        one("ipv4", "It has a global IPv4 address.", json!({"enum": [true, null]})),
+        one("cloud-init", "cloud-init is done, without an error.", json!({"enum": [true, null]})),
+        one("tcp", "Something listens on this port inside the guest.", json!({"type": "integer", "minimum": 1, "maximum": 65535})),
+        one("http", "It answers with 2xx or 3xx; asked inside the guest.", http),
+        one("exec", "A command inside the guest ends with 0.", json!({"type": "array", "minItems": 1, "items": {"type": "string"}})),
+    ]});
+    json_schema!({"anyOf": [check, {"type": "array", "items": check}]})
+}
+
 /// Reads the value of `ready:`; a single check is a list of one.
 pub fn decode(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Vec<Check> {
     match &node.value {
-        Value::Seq(items) => items.iter().filter_map(|item| check(item, out)).collect(),
+        Written::Seq(items) => items.iter().filter_map(|item| check(item, out)).collect(),
         _ => check(node, out).into_iter().collect(),
     }
 }
 
 fn check(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Check> {
     match &node.value {
-        Value::Scalar(scalar) => match scalar.text.as_str() {
+        Written::Scalar(scalar) => match scalar.text.as_str() {
             "ipv4" => Some(Check { condition: Condition::Ipv4, timeout: None }),
             "cloud-init" => Some(Check { condition: Condition::CloudInit, timeout: None }),
             word if WORDS.contains(&word) => {
@@ -35,12 +63,12 @@ fn check(node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Check> {
                 None
             }
         },
-        Value::Seq(_) => {
+        Written::Seq(_) => {
             out.push(Diagnostic::error(node.span, "a check of `ready` is no list").help(HELP));
             None
         }
-        Value::Map(_) if node.partial => None,
-        Value::Map(entries) => {
+        Written::Map(_) if node.partial => None,
+        Written::Map(entries) => {
             let timeout = node.get("timeout").and_then(|value| timeout(value, out));
             let named: Vec<_> = entries.iter().filter(|(key, _)| key.text != "timeout").collect();
             let [(key, value)] = named[..] else {

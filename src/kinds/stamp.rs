@@ -16,18 +16,22 @@ pub struct Stamp {
     pub id: String,
     /// What was applied, as JSON.
     pub record: String,
+    /// Which file in which git repository it was applied from, hashed; `None` outside of git.
+    pub origin: Option<String>,
 }
 
 const SITE: &str = "user.lxdeploy.site";
 const ID: &str = "user.lxdeploy.id";
 const RECORD: &str = "user.lxdeploy.record";
+const ORIGIN: &str = "user.lxdeploy.origin";
 
 impl Stamp {
     /// The stamp in an object's `config`.
     pub fn in_config(live: &Raw) -> Option<Stamp> {
         let config = live.get("config")?;
         let text = |key| config.get(key).and_then(Value::as_str).map(str::to_owned);
-        Some(Stamp { site: text(SITE)?, id: text(ID).unwrap_or_default(), record: text(RECORD).unwrap_or_default() })
+        let (id, record) = (text(ID).unwrap_or_default(), text(RECORD).unwrap_or_default());
+        Some(Stamp { site: text(SITE)?, id, record, origin: text(ORIGIN) })
     }
 
     /// The leaves of `config` that write a stamp, or that take it away.
@@ -37,6 +41,7 @@ impl Stamp {
             leaf(SITE, stamp.map(|stamp| &stamp.site)),
             leaf(ID, stamp.map(|stamp| &stamp.id)),
             leaf(RECORD, stamp.map(|stamp| &stamp.record)),
+            leaf(ORIGIN, stamp.and_then(|stamp| stamp.origin.as_ref())),
         ]
     }
 }

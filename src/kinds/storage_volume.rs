@@ -10,6 +10,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -24,17 +25,22 @@ use crate::tree::{self, Node, Settings, Spanned, Text};
 #[derive(Debug)]
 pub struct StorageVolume;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Body {
+    /// The pool: a key of `storage_pools`, or the name of one at the server.
     pool: Spanned<Text>,
+    /// `filesystem` (default) or `block`.
     content_type: Option<Spanned<ContentType>>,
+    /// LXD's volume config: `size`, `snapshots.*`.
     #[serde(default)]
+    #[schemars(schema_with = "super::schema::volume_config")]
     config: Settings,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum ContentType {
     Filesystem,
     Block,
@@ -83,6 +89,10 @@ impl Kind for StorageVolume {
         }
         cx.config(&mut fields, "config", &Entity::StorageVolume, &body.config);
         Some(Declared { pool: Some(pool), ..Declared::plain(fields, Arc::new(())) })
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Body::json_schema(generator)
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {

@@ -2,12 +2,17 @@
 //!
 //! Their number depends on how many projects and pools the site names. A second round is read only where the
 //! first one shows that something of this site lies beyond: a project or pool with its stamp that the file no
-//! longer names, or a project whose features are not what the file says.
+//! longer names, a project whose features are not what the file says, or a network whose keys differ from member
+//! to member of a cluster.
 
+pub mod cluster;
+mod half_made;
 mod hashes;
 mod narrow;
 mod projects;
 mod row;
+mod sites;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,17 +23,23 @@ use crate::kinds::{self, Kind, Object, Place, Raw};
 use crate::lxd::{self, Client, Server};
 use crate::model::{Address, Id};
 
+pub use cluster::{Cluster, Member};
 pub use projects::Projects;
+pub use whole::read_project;
 
 /// What was read of the server, and of whatever else a plan needs from outside.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The server itself.
     pub server: Server,
+    /// The cluster that it is a member of.
+    pub cluster: Cluster,
     /// Which project each kind's objects live in.
     pub projects: Projects,
     /// The live objects by section.
     pub objects: HashMap<&'static str, BTreeMap<Id, Raw>>,
+    /// Of the site's objects whose creation is not at its end: those that something at the server still works on.
+    pub busy: BTreeSet<(&'static str, Id)>,
     /// The fingerprints of the site's image files, each or why it could not be read.
     pub fingerprints: BTreeMap<Address, Result<String, String>>,
 }
@@ -44,6 +55,21 @@ impl Snapshot {
         self.objects.get(section).into_iter().flatten()
     }
 
+    /// The member of the cluster that holds an object and does not answer now: nothing is known of the object, and
+    /// nothing can be done to it. A GET of it alone would take 10 s to fail.
+    pub fn silent_member<'a>(&self, raw: &'a Raw) -> Option<&'a str> {
+        cluster::location(raw).filter(|member| self.cluster.is_offline(member))
+    }
+
+    /// A member that died a moment ago is still called online; LXD lists its instances without their config.
+    fn hear(&mut self) {
+        let instances = self.objects.get("instances").into_iter().flat_map(BTreeMap::values);
+        let silent =
+            instances.filter(|raw| raw.get("config").is_some_and(Value::is_null)).filter_map(cluster::location);
+        let silent: BTreeSet<String> = silent.map(str::to_owned).collect();
+        self.cluster.silence(silent);
+    }
+
     /// False for what is shared with others and closed to our certificate: the server and its pools, and what
     /// lies in `default` of a project without the kind's feature. Some of it LXD would let us write, without
     /// having shown us what we overwrite; some of it Incus lets us make and never remove.
@@ -55,6 +81,11 @@ impl Snapshot {
     pub fn insert(&mut self, section: &'static str, id: Id, raw: Raw) {
         self.objects.entry(section).or_default().insert(id, raw);
     }
+
+    /// Takes a live object out.
+    pub fn remove(&mut self, section: &'static str, id: &Id) {
+        self.objects.entry(section).or_default().remove(id);
+    }
 }
 
 /// Reads everything that a plan of these objects needs.
@@ -62,23 +93,51 @@ impl Snapshot {
 /// # Errors
 /// The server cannot be reached, does not trust us, or answers something else than the API says.
 pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -> Result<Snapshot, lxd::Error> {
-    let mut snapshot = Snapshot { projects: Projects::wanted(objects), ..Snapshot::default() };
     let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
     named.insert(home.to_owned());
-    let mut pools: BTreeSet<String> = objects
+    let pools: BTreeSet<String> = objects
         .iter()
         .filter_map(|object| object.pool.clone())
         .chain(
             objects.iter().filter(|object| object.kind.section() == "storage_pools").map(|object| object.name.clone()),
         )
         .collect();
+    gather(client, site, objects, named, pools).await
+}
 
+/// Reads all projects and pools, for want of a file that says which ones a site is in.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_everywhere(client: &Client, site: &str) -> Result<Snapshot, lxd::Error> {
+    let names = async |section: &str| -> Result<BTreeSet<String>, lxd::Error> {
+        let Some(kind) = kinds::by_section(section) else { return Ok(BTreeSet::new()) };
+        let (rows, _) = client.read::<Option<Vec<row::Row>>>(&kind.list("default", None)).await?;
+        Ok(rows.into_iter().flatten().map(|row| kind.name_of(&row.0)).collect())
+    };
+    let (projects, pools) = futures_util::future::join(names("projects"), names("storage_pools")).await;
+    gather(client, site, &[], projects?, pools?).await
+}
+
+async fn gather(
+    client: &Client,
+    site: &str,
+    objects: &[Object],
+    mut named: BTreeSet<String>,
+    mut pools: BTreeSet<String>,
+) -> Result<Snapshot, lxd::Error> {
+    let mut snapshot = Snapshot { projects: Projects::wanted(objects), ..Snapshot::default() };
     let files: Vec<Object> = objects.iter().filter(|object| object.kind.section() == "images").cloned().collect();
     let hashing = tokio::task::spawn_blocking(move || hashes::of_images(&files));
-    let server = client.server();
+    // Beside the lists: a machine by itself is asked nothing more.
+    let server = async {
+        let server = client.server().await?;
+        let cluster = if server.is_clustered { Cluster::read(client).await? } else { Cluster::default() };
+        Ok::<_, lxd::Error>((server, cluster))
+    };
     let first = wanted(&snapshot.projects, &named, &pools);
     let (server, rows) = futures_util::future::join(server, fetch(client, first.clone())).await;
-    snapshot.server = server?;
+    (snapshot.server, snapshot.cluster) = server?;
     let projects = rows.iter().find(|(request, _)| request.kind.section() == "projects");
     if let Some((_, Ok(rows))) = projects {
         snapshot.projects.learn(rows.iter().map(|row| &row.0));
@@ -107,6 +166,11 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
         let rows = fetch(client, missing).await;
         snapshot.take(rows)?;
     }
+    if !snapshot.cluster.members.is_empty() {
+        snapshot.hear();
+        cluster::read_members(client, &mut snapshot, objects).await?;
+    }
+    half_made::settle(client, site, &mut snapshot).await?;
     snapshot.fingerprints = hashing.await.unwrap_or_default();
     Ok(snapshot)
 }
@@ -241,6 +305,10 @@ fn stamped(rows: &[row::Row], section: &str, site: &str) -> Vec<String> {
     let Some(kind) = kinds::by_section(section) else {
         return vec![];
     };
-    let is_ours = |raw: &Raw| kind.stamps(raw).iter().any(|stamp| stamp.site == site);
-    rows.iter().filter(|row| is_ours(&row.0)).map(|row| kind.name_of(&row.0)).collect()
+    rows.iter().filter(|row| stamps_of(kind, &row.0, site)).map(|row| kind.name_of(&row.0)).collect()
+}
+
+/// True if a live object carries a site's stamp.
+fn stamps_of(kind: &dyn Kind, raw: &Raw, site: &str) -> bool {
+    kind.stamps(raw).iter().any(|stamp| stamp.site == site)
 }

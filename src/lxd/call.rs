@@ -125,15 +125,28 @@ impl Call {
         target
     }
 
-    /// True where sending it twice leaves the same as sending it once.
+    /// True where sending it twice leaves the same as sending it once. A PUT of an instance's state is an act: the
+    /// second start may come after somebody's stop.
     pub fn is_safe_twice(&self) -> bool {
-        matches!(self.method, Method::Get | Method::Put | Method::Delete)
+        match self.method {
+            Method::Get | Method::Delete => true,
+            Method::Put => !self.path.ends_with("/state"),
+            Method::Post | Method::Patch => false,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_safe_twice() {
+        assert!(Call::delete(&["instances", "a"]).is_safe_twice());
+        assert!(Call::put(&["profiles", "a"], Value::Null).is_safe_twice());
+        assert!(!Call::put(&["instances", "a", "state"], Value::Null).is_safe_twice());
+        assert!(!Call::post(&["instances"], Value::Null).is_safe_twice());
+    }
 
     #[test]
     fn names_are_escaped() {

@@ -1,9 +1,7 @@
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::stream;
 use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, header};
 use rustls::pki_types::CertificateDer;
@@ -11,12 +9,11 @@ use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::endpoint::{Address, Endpoint};
 use super::progress::Followers;
+use super::upload::Upload;
 use super::{Body, Call, Error, Method, socket, tls};
 
 /// A connection to one server; cheap to clone.
@@ -25,9 +22,13 @@ pub struct Client {
     http: reqwest::Client,
     base: Arc<str>,
     endpoint: Arc<Endpoint>,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     requests: Arc<AtomicU64>,
+    /// It answered once: where it does not now, it may be starting again.
+    pub(super) answered: Arc<AtomicBool>,
     followers: Followers,
+    /// The server's clock when it was last read, and when that was.
+    clock: Arc<Mutex<Option<(SystemTime, Instant)>>>,
 }
 
 /// Where a call's progress is told: LXD's own words, or our upload's.
@@ -35,7 +36,7 @@ pub type Progress = UnboundedSender<String>;
 
 /// LXD's envelope around every answer.
 #[derive(Deserialize)]
-struct Envelope<T> {
+pub(super) struct Envelope<T> {
     #[serde(rename = "type", default)]
     kind: String,
     #[serde(default)]
@@ -76,8 +77,9 @@ impl Client {
             Address::Socket(_) => (http(endpoint, &[])?, "http://lxd".to_owned()),
             Address::Https { url, .. } => (http(endpoint, &[b"h2", b"http/1.1"])?, url.clone()),
         };
-        let (requests, followers) = Default::default();
-        Ok(Client { http, base: base.into(), endpoint: Arc::new(endpoint.clone()), timeout, requests, followers })
+        let (requests, answered, followers, clock) = Default::default();
+        let endpoint = Arc::new(endpoint.clone());
+        Ok(Client { http, base: base.into(), endpoint, timeout, requests, answered, followers, clock })
     }
 
     /// A client whose connections may become something else than HTTP; HTTP/2 has no upgrades.
@@ -116,12 +118,26 @@ impl Client {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// The server's time in seconds since 1970, as its last answer had it; our own before the first.
+    pub fn server_time(&self) -> u64 {
+        let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock.map_or_else(SystemTime::now, |(then, since)| then + since.elapsed());
+        now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    }
+
+    fn read_clock(&self, headers: &header::HeaderMap) {
+        let date = headers.get(header::DATE).and_then(|date| date.to_str().ok());
+        if let Some(date) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
+        }
+    }
+
     /// Reads an object or a list straight into its type, and its ETag.
     ///
     /// # Errors
     /// The server's refusal, a broken connection, or an answer of another shape.
     pub async fn read<T: DeserializeOwned>(&self, call: &Call) -> Result<(T, Option<String>), Error> {
-        let (envelope, etag) = self.retried(call).await?;
+        let (envelope, etag) = self.patiently(call).await?;
         // Incus answers an empty list with null.
         let metadata = envelope.metadata.map_or_else(|| T::deserialize(Value::Null), Ok);
         let metadata = metadata.map_err(|_| Error::Protocol(format!("{}: no metadata", call.path)))?;
@@ -134,16 +150,18 @@ impl Client {
     /// # Errors
     /// As [`Client::read`], and the operation's own failure, with its code where the server tells it.
     pub async fn run(&self, call: &Call, progress: Option<&Progress>) -> Result<Value, Error> {
+        let started = Instant::now();
         let (envelope, _) = self.send::<Value>(call, progress).await?;
         if envelope.kind != "async" {
             return Ok(envelope.metadata.unwrap_or_default());
         }
         let id = operation_id(&envelope.operation);
         let _followed = progress.map(|progress| self.followers.follow(id, progress));
-        let waiting = self.wait(id);
-        match tokio::time::timeout(self.timeout, waiting).await {
+        match tokio::time::timeout(self.timeout.saturating_sub(started.elapsed()), self.wait(id)).await {
+            // The call itself was sent, be the server away now or not.
+            Ok(Err(Error::NotSent(why))) => Err(Error::OutcomeUnknown(why)),
             Ok(result) => result,
-            Err(_) => Err(Error::TimedOut(format!("{} {}", method(call.method), call.path))),
+            Err(_) => Err(too_long(call)),
         }
     }
 
@@ -154,9 +172,12 @@ impl Client {
     pub async fn text(&self, path: &str, project: &str) -> Result<String, Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let url = format!("{}{path}?project={}", self.base, super::escape(project));
-        let response = self.http.get(url).send().await.map_err(|error| self.broken(&error))?;
-        let status = response.status();
-        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        let exchange = async {
+            let response = self.http.get(url).send().await.map_err(|error| self.broken(&error))?;
+            Ok((response.status(), response.bytes().await.map_err(|error| self.broken(&error))?))
+        };
+        let answer = tokio::time::timeout(self.timeout, exchange).await;
+        let (status, bytes) = answer.map_err(|_| Error::TimedOut(format!("GET {path}")))??;
         if status.is_success() {
             return Ok(String::from_utf8_lossy(&bytes).into_owned());
         }
@@ -176,10 +197,10 @@ impl Client {
     }
 
     /// Waits for an operation at the server. LXD forgets it 5 s after its end.
-    async fn wait(&self, id: &str) -> Result<Value, Error> {
+    pub(super) async fn wait(&self, id: &str) -> Result<Value, Error> {
         let call = Call::get(&["operations", id, "wait"]);
         // 5.0.2 and Incus answer with the operation, failed or not; newer LXD with an error in its place.
-        let (envelope, _) = match self.retried::<Operation>(&call).await {
+        let (envelope, _) = match self.patiently::<Operation>(&call).await {
             Err(Error::Api { code: 404, message }) if message.to_ascii_lowercase().contains("operation not found") => {
                 return Err(Error::OutcomeUnknown(format!("operation {id} is forgotten at the server")));
             }
@@ -193,34 +214,34 @@ impl Client {
         Err(Error::Api { code: operation.status_code, message })
     }
 
-    /// A read, again where nothing reached the server.
-    async fn retried<T: DeserializeOwned>(&self, call: &Call) -> Result<(Envelope<T>, Option<String>), Error> {
-        let mut pause = Duration::from_millis(50);
-        for _ in 0..4 {
-            match self.send(call, None).await {
-                Err(Error::NotSent(why)) if !why.contains("certificate") => {
-                    tracing::debug!("{}: {why}; trying again", call.path);
-                    tokio::time::sleep(pause).await;
-                    pause *= 3;
-                }
-                answer => return answer,
-            }
-        }
-        self.send(call, None).await
-    }
-
-    async fn send<T: DeserializeOwned>(
+    /// One exchange; it ends by the timeout, which an upload that moves does not run out of.
+    pub(super) async fn send<T: DeserializeOwned>(
         &self,
         call: &Call,
         progress: Option<&Progress>,
     ) -> Result<(Envelope<T>, Option<String>), Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let started = std::time::Instant::now();
-        let request = self.request(call, progress).await?;
-        let response = request.send().await.map_err(|error| self.broken(&error))?;
-        let status = response.status();
-        let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-        let bytes = response.bytes().await.map_err(|error| self.broken(&error))?;
+        let started = Instant::now();
+        let (request, upload) = self.request(call, progress).await?;
+        let exchange = async {
+            let response = request.send().await.map_err(|error| self.broken(&error))?;
+            let status = response.status();
+            self.read_clock(response.headers());
+            let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+            Ok((status, etag, response.bytes().await.map_err(|error| self.broken(&error))?))
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        let mut sent = 0;
+        let (status, etag, bytes) = loop {
+            match tokio::time::timeout(self.timeout, &mut exchange).await {
+                Ok(answer) => break answer?,
+                Err(_) => match upload.as_ref().map(Upload::sent) {
+                    Some(now) if now != sent => sent = now,
+                    _ => return Err(too_long(call)),
+                },
+            }
+        };
+        self.answered.store(true, Ordering::Relaxed);
         tracing::debug!(
             "{} {} -> {} ({} bytes, {:.1} ms)",
             method(call.method),
@@ -237,12 +258,20 @@ impl Client {
             }
         })?;
         if envelope.kind == "error" {
-            return Err(refusal(&envelope, status.as_u16()));
+            let refusal = refusal(&envelope, status.as_u16());
+            // A failed operation is told with 200: here it is the wait that failed, and the operation may go on.
+            let is_lost = call.path.ends_with("/wait") && status.is_server_error() && !refusal.is_away();
+            return Err(if is_lost { Error::OutcomeUnknown(refusal.to_string()) } else { refusal });
         }
         Ok((envelope, etag))
     }
 
-    async fn request(&self, call: &Call, progress: Option<&Progress>) -> Result<RequestBuilder, Error> {
+    /// The request, and what counts the bytes of its files.
+    async fn request(
+        &self,
+        call: &Call,
+        progress: Option<&Progress>,
+    ) -> Result<(RequestBuilder, Option<Upload>), Error> {
         let verb = match call.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -255,8 +284,8 @@ impl Client {
             request = request.header(header::IF_MATCH, etag);
         }
         match &call.body {
-            Body::Empty => Ok(request),
-            Body::Json(body) => Ok(request.json(body)),
+            Body::Empty => Ok((request, None)),
+            Body::Json(body) => Ok((request.json(body), None)),
             Body::Image { metadata, rootfs, properties, public } => {
                 // The headers' prefix is the product's; both are sent, each server reads its own.
                 for prefix in ["X-LXD", "X-Incus"] {
@@ -269,10 +298,11 @@ impl Client {
                 let Some((part, rootfs)) = rootfs else {
                     let upload = Upload::open(&[metadata], progress).await?;
                     let (body, length) = upload.body(metadata).await?;
-                    return Ok(request
+                    let request = request
                         .header(header::CONTENT_TYPE, "application/octet-stream")
                         .header(header::CONTENT_LENGTH, length)
-                        .body(body));
+                        .body(body);
+                    return Ok((request, Some(upload)));
                 };
                 let upload = Upload::open(&[metadata, rootfs], progress).await?;
                 let mut form = Form::new();
@@ -282,7 +312,7 @@ impl Client {
                         path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                     form = form.part(name, Part::stream_with_length(body, length).file_name(file_name));
                 }
-                Ok(request.multipart(form))
+                Ok((request.multipart(form), Some(upload)))
             }
         }
     }
@@ -309,12 +339,24 @@ impl Client {
     }
 }
 
+/// A server that does not take a connection in this time is not there.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How often a silent HTTP/2 connection is asked whether it lives, and how long it may take to say so.
+const ALIVE: Duration = Duration::from_secs(15);
+
 /// Over TLS, `protocols` are offered.
 fn http(endpoint: &Endpoint, protocols: &[&[u8]]) -> Result<reqwest::Client, Error> {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("lxdeploy/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
-        .redirect(reqwest::redirect::Policy::none());
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        // reqwest would send again what a server that goes away says it has not taken; it is us who decide that.
+        .retry(reqwest::retry::never())
+        // A peer that is gone without a word: TCP's own probes are reqwest's default, these are HTTP/2's.
+        .http2_keep_alive_interval(ALIVE)
+        .http2_keep_alive_timeout(ALIVE);
     let builder = match &endpoint.address {
         Address::Socket(path) => {
             builder.unix_socket(path.as_path()).tls_backend_preconfigured(tls::unused()?).http1_only()
@@ -340,6 +382,10 @@ fn operation_id(url: &str) -> &str {
     url.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default()
 }
 
+pub(super) fn too_long(call: &Call) -> Error {
+    Error::TimedOut(format!("{} {}", method(call.method), call.path))
+}
+
 fn method(method: Method) -> &'static str {
     match method {
         Method::Get => "GET",
@@ -360,48 +406,4 @@ fn causes(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     if text.is_empty() { error.to_string() } else { text }
-}
-
-/// The files of an image on their way, with a percentage over all of them.
-struct Upload {
-    total: u64,
-    sent: Arc<AtomicU64>,
-    progress: Option<Progress>,
-}
-
-impl Upload {
-    async fn open(files: &[&Path], progress: Option<&Progress>) -> Result<Upload, Error> {
-        let mut total = 0;
-        for path in files {
-            let meta = tokio::fs::metadata(path).await;
-            total += meta.map_err(|error| Error::Config(format!("{}: {error}", path.display())))?.len();
-        }
-        Ok(Upload { total, sent: Arc::default(), progress: progress.cloned() })
-    }
-
-    async fn body(&self, path: &Path) -> Result<(reqwest::Body, u64), Error> {
-        let failed = |error: std::io::Error| Error::Config(format!("{}: {error}", path.display()));
-        let file = File::open(path).await.map_err(failed)?;
-        let length = file.metadata().await.map_err(failed)?.len();
-        let (total, sent, progress) = (self.total.max(1), self.sent.clone(), self.progress.clone());
-        let chunks = stream::try_unfold(file, move |mut file| {
-            let (sent, progress) = (sent.clone(), progress.clone());
-            async move {
-                let mut chunk = vec![0; 256 << 10];
-                let read = file.read(&mut chunk).await?;
-                if read == 0 {
-                    return Ok::<_, std::io::Error>(None);
-                }
-                chunk.truncate(read);
-                let before = sent.fetch_add(read as u64, Ordering::Relaxed);
-                let percent = |bytes: u64| bytes * 100 / total;
-                if let Some(progress) = progress.filter(|_| percent(before) != percent(before + read as u64)) {
-                    // The receiver may be gone when the apply was interrupted.
-                    let _ = progress.send(format!("Upload: {}%", percent(before + read as u64)));
-                }
-                Ok(Some((chunk, file)))
-            }
-        });
-        Ok((reqwest::Body::wrap_stream(chunks), length))
-    }
 }

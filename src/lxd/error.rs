@@ -34,6 +34,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// The server is not there, or says that it is just starting or ending: nothing was done.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Error::NotSent(_) | Error::Api { code: 503, .. })
+    }
+
+    /// Something else runs on the object; nothing was done.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Error::Api { message, .. } if {
+            let message = message.to_ascii_lowercase();
+            message.contains("is busy running") || message.contains("matching non-reusable operation")
+        })
+    }
+
     /// Worth trying again: nothing was sent, or the server was busy with something else.
     pub fn is_transient(&self) -> bool {
         const BUSY: &[&str] = &[
@@ -95,6 +108,11 @@ impl Error {
     /// The operation did not come to its end within LXD's own time.
     pub fn ran_out(&self) -> bool {
         matches!(self, Error::Api { message, .. } if message.contains("timed out"))
+    }
+
+    /// An instance that started a moment ago lets nobody in yet; nothing tells when it does.
+    pub fn is_too_early(&self) -> bool {
+        matches!(self, Error::Api { message, .. } if message.contains("retrieve PID of executing child process"))
     }
 
     /// The instance has the power state that was asked for.

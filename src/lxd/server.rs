@@ -22,6 +22,10 @@ pub struct Server {
     pub is_restricted: bool,
     /// SHA-256 of the certificate by which it knows us; none at a socket.
     pub client: Option<String>,
+    /// How it runs instances: `lxc` containers, `qemu` virtual machines.
+    pub instance_drivers: BTreeSet<String>,
+    /// The storage drivers that it could make a pool with.
+    pub storage_drivers: BTreeSet<String>,
     extensions: BTreeSet<String>,
 }
 
@@ -45,6 +49,14 @@ struct Environment {
     server_name: String,
     server_clustered: bool,
     certificate_fingerprint: String,
+    driver: String,
+    storage_supported_drivers: Option<Vec<Driver>>,
+}
+
+#[derive(Deserialize)]
+struct Driver {
+    #[serde(rename = "Name", alias = "name")]
+    name: String,
 }
 
 impl Server {
@@ -75,7 +87,11 @@ impl Client {
             return Err(Error::Untrusted(self.name().to_owned()));
         }
         let environment = answer.environment.unwrap_or_default();
+        let drivers = environment.driver.split('|').map(|driver| driver.trim().to_owned());
+        let storage = environment.storage_supported_drivers.unwrap_or_default();
         Ok(Server {
+            instance_drivers: drivers.filter(|driver| !driver.is_empty()).collect(),
+            storage_drivers: storage.into_iter().map(|driver| driver.name).collect(),
             kind: environment.server,
             version: environment.server_version,
             name: environment.server_name,

@@ -12,6 +12,6 @@ pub mod value;
 pub use address::Address;
 pub use event::{Event, Outcome, StepId, Verb};
 pub use id::Id;
-pub use path::Path;
+pub use path::{MEMBERS, Path};
 pub use secret::Masker;
 pub use span::{FileId, Sources, Span};

@@ -10,7 +10,7 @@ pub enum Path {
     Field(String),
     /// A key of the object's free map: `config`, or `properties` of an image.
     Entry {
-        /// The map's field name.
+        /// The map's field name; `members` for what is one cluster member's own, see [`Path::member`].
         map: &'static str,
         /// The key in it.
         key: String,
@@ -23,6 +23,9 @@ pub enum Path {
         key: String,
     },
 }
+
+/// The map of what differs from member to member of a cluster: one flat one, of `MEMBER/KEY`.
+pub const MEMBERS: &str = "members";
 
 impl Path {
     /// A field of the object itself.
@@ -40,10 +43,24 @@ impl Path {
         Path::Device { device: device.into(), key: key.into() }
     }
 
+    /// A config key of one member of a cluster.
+    pub fn member(member: &str, key: &str) -> Self {
+        Path::Entry { map: MEMBERS, key: format!("{member}/{key}") }
+    }
+
+    /// The member and the config key, if it is one member's own.
+    pub fn as_member(&self) -> Option<(&str, &str)> {
+        match self {
+            Path::Entry { map: MEMBERS, key } => key.split_once('/'),
+            _ => None,
+        }
+    }
+
     /// The record's spelling.
     pub fn in_record(&self) -> String {
         match self {
             Path::Field(name) => format!("@{name}"),
+            Path::Entry { map: MEMBERS, key } => format!("%{key}"),
             Path::Entry { key, .. } => key.clone(),
             Path::Device { device, key } => format!("{device}/{key}"),
         }
@@ -56,6 +73,9 @@ impl Path {
         if let Some(field) = text.strip_prefix('@') {
             return Path::field(field);
         }
+        if let Some(key) = text.strip_prefix('%') {
+            return Path::Entry { map: MEMBERS, key: key.to_owned() };
+        }
         match text.rsplit_once('/') {
             Some((device, key)) if !text.starts_with("user.") => Path::device(device, key),
             _ => Path::Entry { map, key: text.to_owned() },
@@ -65,6 +85,9 @@ impl Path {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((member, key)) = self.as_member() {
+            return write!(f, "members.{member}.config.{key}");
+        }
         match self {
             Path::Field(name) => write!(f, "{name}"),
             Path::Entry { map, key } => write!(f, "{map}.{key}"),
@@ -83,6 +106,7 @@ mod tests {
             (Path::field("profiles"), "profiles", "@profiles"),
             (Path::config("limits.memory"), "config.limits.memory", "limits.memory"),
             (Path::config("user.a/b"), "config.user.a/b", "user.a/b"),
+            (Path::member("n2.lan", "lvm.vg_name"), "members.n2.lan.config.lvm.vg_name", "%n2.lan/lvm.vg_name"),
             (Path::device("eth0", "ipv4.address"), "devices.eth0.ipv4.address", "eth0/ipv4.address"),
         ] {
             assert_eq!(path.to_string(), plan);

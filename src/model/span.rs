@@ -48,6 +48,11 @@ impl Sources {
         format!("{}:{}:{}", self.path(span.file).display(), span.line, span.column)
     }
 
+    /// Every file read, with its text.
+    pub fn texts(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.files.iter().map(|(path, text)| (path.as_path(), text.as_ref()))
+    }
+
     /// Every file read, in order of reading.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| path.as_path())

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::diff::{Diff, compare};
 use super::ownership::{Owner, owner, stamp_id};
 use super::{
-    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, images, order, overlay, prune,
+    Action, Change, Effect, FieldDiff, Note, Plan, Reason, Refusal, Work, affects, cluster, guards, images, in_use,
+    order, overlay, prune,
+    rename::{self, Renamed},
     select,
 };
 use crate::kinds::{Object, Raw, Record, Stamp};
@@ -28,6 +30,25 @@ pub struct Options {
     pub delete_data: bool,
     /// Everything that is stamped goes.
     pub destroy: bool,
+    /// What was applied from another place in git may be deleted; what stays is taken over.
+    pub origin_changed: bool,
+    /// More deletions than these are refused.
+    pub max_deletes: Option<usize>,
+}
+
+impl Options {
+    /// The same, with every member of a group in its group's place, where they are looked at one by one.
+    fn of_members(&self, site: &Site) -> Options {
+        let members = |addresses: &[Address]| -> Vec<Address> {
+            let of = |address: &Address| site.groups.get(address).cloned().unwrap_or_else(|| vec![address.clone()]);
+            addresses.iter().flat_map(of).collect()
+        };
+        let adopt = match &self.adopt {
+            Adopt::These(addresses) => Adopt::These(members(addresses)),
+            other => other.clone(),
+        };
+        Options { replace: members(&self.replace), adopt, ..self.clone() }
+    }
 }
 
 /// Which objects of nobody may be taken in.
@@ -62,6 +83,11 @@ impl<'a> Objects<'a> {
         Objects(objects.iter().map(|object| (&object.address, object)).collect())
     }
 
+    /// All of them, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &'a Object> {
+        self.0.values().copied()
+    }
+
     /// The object at an address.
     pub fn get(&self, address: &Address) -> Option<&'a Object> {
         self.0.get(address).copied()
@@ -71,8 +97,10 @@ impl<'a> Objects<'a> {
 /// Plans a site.
 pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     let mut wanted = site.objects.clone();
+    let options = &options.of_members(site);
     let mut builder = Builder {
         site: &site.name,
+        origin: site.origin.as_deref(),
         snapshot,
         options,
         plan: Plan {
@@ -87,7 +115,9 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     builder.check_projects(site);
     if options.destroy {
         prune::destroy(&mut builder, &wanted);
+        builder.note_pending(&wanted);
     } else {
+        builder.plan.refused.extend(cluster::complete(&mut wanted, snapshot));
         builder.plan.refused.extend(overlay::complete(&mut wanted, snapshot));
         let objects = Objects::new(&wanted);
         for object in &wanted {
@@ -95,16 +125,21 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
         }
         prune::prune(&mut builder, &wanted);
     }
+    select::select(&mut builder.plan, site, &wanted, options);
+    builder.note_offline(&wanted);
     let mut plan = builder.plan;
-    select::select(&mut plan, site, &wanted, options);
+    guards::check(&mut plan, site, options);
+    in_use::check(&mut plan, snapshot);
     affects::fill(&mut plan, &wanted, snapshot);
-    order::order(&mut plan, &wanted, snapshot);
+    order::order(&mut plan, &wanted, &site.groups, snapshot);
     plan
 }
 
 /// A plan in the making.
 pub(super) struct Builder<'a> {
     pub site: &'a str,
+    /// Where in git the site file is; see [`Stamp::origin`].
+    pub origin: Option<&'a str>,
     pub snapshot: &'a Snapshot,
     pub options: &'a Options,
     pub plan: Plan,
@@ -144,7 +179,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Where the object lives, or would.
-    fn id(&self, object: &Object) -> Id {
+    pub fn id(&self, object: &Object) -> Id {
         let project = self.snapshot.projects.effective(&object.project, object.kind.place());
         Id { project, pool: object.pool.clone(), name: object.name.clone() }
     }
@@ -178,9 +213,21 @@ impl<'a> Builder<'a> {
             }
             return;
         }
+        match self.renamed(object, &id, objects) {
+            Renamed::No => {}
+            Renamed::From(old, live) => return self.existing(object, old, live, objects),
+            Renamed::Refused => return,
+        }
         match live {
+            // One note for each member that does not answer tells of all that is there.
+            Some(live) if self.snapshot.silent_member(live).is_some() => {}
             Some(live) if live.get("config").is_some_and(serde_json::Value::is_null) => {
-                self.note(&object.address, "unknown", format!("{}: the server does not show it now (an offline member, or a restricted certificate); left as it is", object.address));
+                let text =
+                    format!("{}: the server does not show it to this certificate; left as it is", object.address);
+                self.note(&object.address, "unknown", text);
+            }
+            Some(live) if self.is_unfinished(object, live) && live.get("status").is_some_and(|s| *s == "Pending") => {
+                self.pending(object, id, live);
             }
             Some(live) => self.existing(object, id, live, objects),
             None => self.absent(object, id, objects),
@@ -188,8 +235,8 @@ impl<'a> Builder<'a> {
     }
 
     fn absent(&mut self, object: &Object, id: Id, objects: &Objects<'_>) {
-        if let Some((old, live)) = self.renamed(object, &id) {
-            return self.existing(object, old, live, objects);
+        if self.is_renamed_unseen(object, &id) {
+            return;
         }
         if object.kind.is_built_in(&object.name) {
             // A new project comes with it; it is written as soon as it is there.
@@ -219,38 +266,29 @@ impl<'a> Builder<'a> {
                 "move it (`lxc move --target-project`), name its project, or destroy it first",
             );
         }
-        if let Some(image) = self.unresolved_image(object, objects) {
-            self.refuse(
-                object,
-                "missing",
-                format!("{}: there is no image `{image}` at the server", object.address),
-                "add it under `images`, import it, or name REMOTE:ALIAS",
-            );
-        }
+        self.can_be_made(object, objects);
+        self.check_target(object);
         let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
         let change = self.change(object, &id, Action::Create, "absent", "not there yet".into());
         let work = Work { image: self.image_now(object, objects), ..self.work(object, None, &id, &record, true) };
         self.push(Change { diff: created(object), ..change }, work);
     }
 
-    /// The live instance that is to be renamed into this one.
-    fn renamed(&mut self, object: &Object, id: &Id) -> Option<(Id, &'a Raw)> {
-        let old = object.lifecycle.as_ref()?.renamed_from.as_ref()?;
-        let old = Id { name: old.clone(), ..id.clone() };
-        let live = self.snapshot.get(object.kind.section(), &old)?;
-        if !matches!(owner(object.kind, &old, live, self.site), Owner::Ours(_)) {
-            return None;
-        }
-        self.seen.insert((object.kind.section(), old.clone()));
-        Some((old, live))
-    }
-
     fn existing(&mut self, object: &Object, id: Id, live: &Raw, objects: &Objects<'_>) {
         let Some(record) = self.ownership(object, &id, live) else {
             return;
         };
-        let mut diff = compare(object.kind, &object.fields, live, record.as_ref());
+        if record.is_some() && self.remake(object, &id, live, objects) {
+            return;
+        }
+        self.compare_location(object, live);
+        let mut diff = compare(object.kind, &self.visible(object), live, record.as_ref());
         self.compare_image(object, live, record.as_ref(), objects, &mut diff);
+        let is_made_again = self.options.replace.contains(&object.address)
+            || diff.fields.iter().any(|field| field.effect == Effect::Replace);
+        if record.is_some() && is_made_again && !self.can_be_made(object, objects) {
+            return;
+        }
         let image = self.image_now(object, objects);
         self.settle(object, id, live, record, diff);
         if let Some(work) =
@@ -262,7 +300,7 @@ impl<'a> Builder<'a> {
 
     /// The record of an object that we may write, `None` inside where it is to be adopted; else a refusal.
     pub fn ownership(&mut self, object: &Object, id: &Id, live: &Raw) -> Option<Option<Record>> {
-        match owner(object.kind, id, live, self.site) {
+        match rename::whose(object.kind, Some(object), id, live, self.site, self.snapshot) {
             Owner::Ours(record) => return Some(Some(record)),
             Owner::Nobody | Owner::Copy(_)
                 if self.options.adopt.allows(&object.address) || object.kind.is_built_in(&object.name) =>
@@ -283,7 +321,10 @@ impl<'a> Builder<'a> {
                     object,
                     "not-ours",
                     text,
-                    &format!("take it into the site with --adopt {}, or rename or delete it", object.address),
+                    &format!(
+                        "take it into the site with --adopt {}, or rename or delete it; where it was renamed by hand, `renamed_from` with its old name says so",
+                        object.address
+                    ),
                 );
             }
             Owner::Other(site) => {
@@ -323,9 +364,24 @@ impl<'a> Builder<'a> {
         }
         let must_replace = fields.iter().any(|field| field.effect == Effect::Replace);
         let asked = self.options.replace.contains(&object.address);
-        let is_new_claim = record.as_ref().is_none_or(|record| {
-            diff.claims || record.img != new_record.img && record.img.is_none() || record.protect != new_record.protect
-        });
+        // Renamed already, and not stamped anew.
+        let earlier = match (&record, &object.lifecycle) {
+            (Some(_), Some(_)) => rename::stamped_as(object.kind, &id, live, self.site),
+            _ => None,
+        };
+        let has_moved = || guards::other_origin(object.kind, live, self.site, self.origin).is_some();
+        let is_new_claim = earlier.is_some()
+            || record.as_ref().is_none_or(|record| {
+                diff.claims
+                    || record.img != new_record.img && record.img.is_none()
+                    || record.protect != new_record.protect
+                    || self.options.origin_changed && has_moved()
+            });
+        let in_new_name = if id.name != object.name && object.lifecycle.is_some() {
+            format!("; {} goes, and the new one is made as {}", id.name, object.name)
+        } else {
+            String::new()
+        };
         let (action, code, text) = match (&record, must_replace || asked) {
             (None, true) if must_replace => {
                 let paths: Vec<String> = fields
@@ -344,7 +400,7 @@ impl<'a> Builder<'a> {
             }
             (None, _) => (Action::Adopt, "adopted", "taken into the site".to_owned()),
             (Some(_), true) if asked && !must_replace => {
-                (Action::Replace, "requested", "--replace asks for it".to_owned())
+                (Action::Replace, "requested", "--replace asks for it".to_owned() + &in_new_name)
             }
             (Some(_), true) => {
                 let why = fields.iter().find(|field| field.effect == Effect::Replace).map(|field| field.why.clone());
@@ -353,10 +409,14 @@ impl<'a> Builder<'a> {
                 } else {
                     "changed"
                 };
-                (Action::Replace, code, why.unwrap_or_default())
+                (Action::Replace, code, why.unwrap_or_default() + &in_new_name)
             }
             (Some(_), false) if id.name != object.name && object.lifecycle.is_some() => {
                 (Action::Rename, "renamed", format!("was {}; it stops and starts for that", id.name))
+            }
+            (Some(_), false) if earlier.is_some() => {
+                let text = format!("was {}, and is renamed already: the rest of it", earlier.unwrap_or_default());
+                (Action::Update, "renamed", text)
             }
             (Some(_), false) if fields.is_empty() && !is_new_claim => (Action::NoOp, "unchanged", String::new()),
             (Some(_), false) if fields.is_empty() => {
@@ -367,12 +427,28 @@ impl<'a> Builder<'a> {
             }
             (Some(_), false) => (Action::Update, "changed", "the file has changed".to_owned()),
         };
-        if action == Action::Replace && !self.may_replace(object, &id, live, record.as_ref()) {
-            return;
+        let (code, text, action) = match action {
+            Action::NoOp | Action::Update if self.is_unfinished(object, live) => {
+                let text = "its creation failed on some of the cluster's members; it is finished".to_owned();
+                ("unfinished", text, Action::Update)
+            }
+            action => (code, text, action),
+        };
+        if code != "unfinished" && action != Action::NoOp && self.must_wait(object, live, &fields) {
+            let change = self.change(object, &id, Action::NoOp, "offline", String::new());
+            return self.push(change, Work { kind: Some(object.kind), ..Work::default() });
+        }
+        if action == Action::Replace {
+            if !self.may_replace(object, &id, live, record.as_ref()) {
+                return;
+            }
+            self.check_target(object);
         }
         let drift = fields.iter().any(|field| field.drift);
-        let writes =
-            is_new_claim || action == Action::Rename || fields.iter().any(|field| field.path != Path::field("state"));
+        let writes = code == "unfinished"
+            || is_new_claim
+            || action == Action::Rename
+            || fields.iter().any(|field| field.path != Path::field("state"));
         let change = self.change(object, &id, action, code, text);
         let work = match action {
             // Most objects of most plans: nothing is copied for them.
@@ -380,25 +456,6 @@ impl<'a> Builder<'a> {
             _ => self.work(object, Some(live), &id, &new_record, writes),
         };
         self.push(Change { diff: fields, drift, ..change }, work);
-    }
-
-    fn may_replace(&mut self, object: &Object, id: &Id, live: &Raw, record: Option<&Record>) -> bool {
-        if object.protect || record.is_some_and(|record| record.protect) {
-            let text = format!("{} is protected and would be replaced", object.address);
-            self.refuse(object, "protected", text, "apply it once with `protect: false` first");
-            return false;
-        }
-        if object.kind.holds_data(live) && !self.options.delete_data {
-            let text = format!("{} would be replaced, and its data lost: {id}", object.address);
-            self.refuse(
-                object,
-                "holds-data",
-                text,
-                "--delete-data allows it; or give the new one another name and move the data",
-            );
-            return false;
-        }
-        true
     }
 
     pub fn record(&self, object: &Object, applied: &BTreeMap<String, String>) -> Record {
@@ -421,8 +478,13 @@ impl<'a> Builder<'a> {
     }
 
     pub fn work(&self, object: &Object, live: Option<&Raw>, id: &Id, record: &Record, writes: bool) -> Work {
-        let stamp =
-            Stamp { site: self.site.to_owned(), id: stamp_id(object.kind, id, &object.name), record: record.to_text() };
+        let applied_from = || guards::origin_of(object.kind, live?, self.site);
+        let stamp = Stamp {
+            site: self.site.to_owned(),
+            id: stamp_id(object.kind, id, &object.name),
+            record: record.to_text(),
+            origin: self.origin.map(str::to_owned).or_else(applied_from),
+        };
         Work {
             kind: Some(object.kind),
             object: Some(object.clone()),

@@ -74,7 +74,7 @@ fn hash_of(kind: &dyn Kind, path: &Path, wanted: &Wanted) -> String {
 }
 
 /// LXD keeps an unset key, an empty text, an empty list and `false` apart only in its JSON.
-fn is_same(kind: &dyn Kind, path: &Path, wanted: &Value, live: Option<&Value>) -> bool {
+pub(super) fn is_same(kind: &dyn Kind, path: &Path, wanted: &Value, live: Option<&Value>) -> bool {
     match live {
         Some(live) => kind.same(path, wanted, live),
         None => match wanted {

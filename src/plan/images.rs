@@ -79,6 +79,11 @@ pub fn base_of(live: &Raw) -> Option<&str> {
     live.get("config")?.get("volatile.base_image").and_then(Value::as_str)
 }
 
+/// What an image is of: `container` or `virtual-machine`.
+pub fn type_of(image: &Raw) -> Option<&str> {
+    image.get("type").and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
 impl Builder<'_> {
     /// The fingerprint that the instance's image stands for at the target.
     pub fn image_now(&self, object: &Object, objects: &Objects<'_>) -> Option<String> {
@@ -113,6 +118,13 @@ impl Builder<'_> {
             Some(applied) if applied != text => {
                 diff.fields.push(replace(Some(applied), text, "the file names another image"));
             }
+            Some(_) if lifecycle.follow_image && matches!(image, ImageRef::Remote { .. }) => {
+                let text = format!(
+                    "{}: follow_image has no effect on `{text}`, since a plan asks no other server; --replace {} takes what it has now, and an image of the site (`source: {{server: …}}`) can be followed",
+                    object.address, object.address
+                );
+                self.note(&object.address, "not-followed", text);
+            }
             Some(_) => {
                 let now = resolve(image, object, objects, self.site, self.snapshot);
                 let base = base_of(live);
@@ -137,6 +149,8 @@ impl Builder<'_> {
     pub fn image(&mut self, object: &Object, id: &Id) {
         let live = live_of(object, &id.project, self.site, self.snapshot);
         if object.external || matches!(object.spec.downcast_ref(), Some(Source::Alias(_) | Source::Fingerprint(_))) {
+            // What must be there is never deleted, be it ours from earlier on.
+            self.seen.extend(live.map(|(live_id, _)| ("images", live_id.clone())));
             if live.is_none() {
                 self.refuse(
                     object,

@@ -2,15 +2,24 @@
 
 mod affects;
 mod build;
+mod cluster;
 mod diff;
+mod drift;
+mod guards;
+mod half_made;
 mod images;
+mod in_use;
 mod order;
 mod overlay;
 mod ownership;
 mod prune;
 mod references;
+mod rename;
+mod replace;
 mod restricted;
+mod rolling;
 mod select;
+mod unknown;
 
 use serde_json::Value;
 
@@ -18,6 +27,9 @@ pub use crate::kinds::Effect;
 use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
 pub use build::{Adopt, Options, build};
+pub use drift::{Drift, Leaf, Moved, drift};
+pub use half_made::HALF_MADE;
+pub use ownership::{Owner, owner, stamped_name};
 
 /// Everything that an apply would do; what is shown is what is run.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +48,8 @@ pub struct Plan {
     pub refused: Vec<Refusal>,
     /// What the user should know and that is no change.
     pub notes: Vec<Note>,
+    /// Members of a group that go down and come up one after the other, each list in that order.
+    pub rolling: Vec<Vec<Address>>,
     /// The steps, each after what it waits for.
     pub steps: Vec<Step>,
     /// What the driver needs of each change beyond what is shown; as long as `changes`.
@@ -170,7 +184,7 @@ impl FieldDiff {
 pub struct Refusal {
     /// The object, if it is about one.
     pub address: Option<Address>,
-    /// A word for machines: `not-ours`, `other-site`, `protected`, `missing`, `other-project`.
+    /// A word for machines: `not-ours`, `other-site`, `protected`, `missing`, `other-project`, `unknown-member`.
     pub code: &'static str,
     /// What is in the way.
     pub text: String,
@@ -185,7 +199,7 @@ pub struct Refusal {
 pub struct Note {
     /// The object, if it is about one.
     pub address: Option<Address>,
-    /// A word for machines: `kept-data`, `taken-over`, `alias-moved`, `copy`.
+    /// A word for machines: `kept-data`, `taken-over`, `alias-moved`, `copy`, `offline`, `moved`.
     pub code: &'static str,
     /// One line.
     pub text: String,
@@ -241,6 +255,11 @@ impl Plan {
             } += 1;
         }
         summary
+    }
+
+    /// What only the run will tell, as lines for people.
+    pub fn unknown(&self) -> Vec<String> {
+        unknown::of_plan(self)
     }
 
     /// True if an apply would write nothing.

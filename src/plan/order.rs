@@ -1,23 +1,24 @@
 //! The steps of a plan and what each must wait for.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
-use petgraph::algo::has_path_connecting;
-use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::graph::NodeIndex;
 use serde_json::Value;
 
 use super::prune::GIVEN_BACK;
+use super::rolling::{self, Steps, add_where_it_fits};
 use super::{Action, Effect, Plan, Step};
 use crate::kinds::{self, Object, Place, Power, Raw};
 use crate::live::Snapshot;
 use crate::model::{Address, Path, StepId, Verb};
 use crate::site::graph;
 
-/// Sorts the changes as they are shown, and lays out the steps.
-pub fn order(plan: &mut Plan, wanted: &[Object], snapshot: &Snapshot) {
+/// Sorts the changes as they are shown, and lays out the steps. `groups` are the members of each `count` and
+/// `for_each`.
+pub fn order(plan: &mut Plan, wanted: &[Object], groups: &BTreeMap<Address, Vec<Address>>, snapshot: &Snapshot) {
     sort_changes(plan);
-    let mut graph: DiGraph<(usize, Verb), ()> = DiGraph::new();
+    let mut graph = Steps::new();
     let steps: Vec<Vec<NodeIndex>> = (0..plan.changes.len())
         .map(|change| {
             let nodes: Vec<NodeIndex> =
@@ -28,17 +29,24 @@ pub fn order(plan: &mut Plan, wanted: &[Object], snapshot: &Snapshot) {
             nodes
         })
         .collect();
-    for (first, then) in constraints(plan, wanted, snapshot, &graph, &steps) {
+    let pairs = constraints(plan, wanted, snapshot, &graph, &steps);
+    for (first, then) in &pairs {
         if first != then {
-            graph.update_edge(first, then, ());
+            graph.update_edge(*first, *then, ());
         }
     }
     for (holder, taker) in freed(plan, &steps) {
         // Where the holder can only go after the taker has changed, LXD's answer decides.
-        if !has_path_connecting(&graph, taker, holder, None) {
-            graph.update_edge(holder, taker, ());
+        add_where_it_fits(&mut graph, holder, taker);
+    }
+    for (first, then) in pairs {
+        // What is made again stays until all that the new one needs is there; not where that waits for it to go.
+        let (change, verb) = graph[then];
+        if verb == Verb::Create && plan.changes[change].action == Action::Replace && graph[first].0 != change {
+            add_where_it_fits(&mut graph, first, steps[change][0]);
         }
     }
+    plan.rolling = rolling::roll(plan, groups, &mut graph, &steps);
     plan.steps = numbered(plan, &graph);
 }
 
@@ -134,7 +142,7 @@ fn constraints(
     plan: &Plan,
     wanted: &[Object],
     snapshot: &Snapshot,
-    graph: &DiGraph<(usize, Verb), ()>,
+    graph: &Steps,
     steps: &[Vec<NodeIndex>],
 ) -> Vec<(NodeIndex, NodeIndex)> {
     let mut pairs = vec![];
@@ -207,7 +215,8 @@ fn constraints(
                 "storage_pools" => plan.changes[other].id.pool.as_deref() == Some(id.name.as_str()),
                 _ => false,
             };
-            if inside && (is_delete(other) || is_given_back(other)) {
+            let goes_or_is_made_again = matches!(plan.changes[other].action, Action::Delete | Action::Replace);
+            if inside && (goes_or_is_made_again || is_given_back(other)) {
                 pairs.push((inner, delete));
             }
         }
@@ -272,7 +281,7 @@ fn freed(plan: &Plan, steps: &[Vec<NodeIndex>]) -> Vec<(NodeIndex, NodeIndex)> {
 
 /// The graph's nodes in an order in which each comes after what it waits for, and else in the plan's own.
 /// An edge that would close a circle between deletions and updates is left out: LXD's answer decides then.
-fn numbered(plan: &Plan, graph: &DiGraph<(usize, Verb), ()>) -> Vec<Step> {
+fn numbered(plan: &Plan, graph: &Steps) -> Vec<Step> {
     let mut waiting: Vec<usize> =
         graph.node_indices().map(|node| graph.neighbors_directed(node, petgraph::Incoming).count()).collect();
     let mut ready: BinaryHeap<Reverse<NodeIndex>> =

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::build::Builder;
-use super::ownership::{Owner, owner, stamped_name};
-use super::{Action, Change, Effect, FieldDiff, Note, Reason, Refusal, Work};
+use super::ownership::{Owner, stamped_name};
+use super::{Action, Change, Effect, FieldDiff, Note, Reason, Refusal, Work, rename};
 use crate::kinds::{self, Kind, Object, Raw, Record};
 use crate::model::{Address, Id, Path};
 
@@ -12,10 +12,10 @@ use crate::model::{Address, Id, Path};
 pub(super) const GIVEN_BACK: &str = "given-back";
 
 /// One live object that goes, or would.
-struct Candidate<'a> {
-    kind: &'static dyn Kind,
-    id: &'a Id,
-    live: &'a Raw,
+pub(super) struct Candidate<'a> {
+    pub kind: &'static dyn Kind,
+    pub id: &'a Id,
+    pub live: &'a Raw,
     record: Record,
     address: Address,
 }
@@ -48,9 +48,16 @@ fn stamped<'a>(builder: &mut Builder<'a>, wanted: &[Object]) -> Vec<Candidate<'a
             if builder.seen.contains(&(kind.section(), id.clone())) {
                 continue;
             }
-            match owner(kind, id, live, builder.site) {
+            let named = wanted.iter().find(|object| {
+                object.kind.section() == kind.section()
+                    && object.lifecycle.is_some()
+                    && object.name == id.name
+                    && snapshot.projects.effective(&object.project, kind.place()) == id.project
+            });
+            match rename::whose(kind, named, id, live, builder.site, snapshot) {
                 Owner::Ours(record) => {
-                    let name = stamped_name(kind, &stamp).to_owned();
+                    let name =
+                        named.map_or_else(|| stamped_name(kind, &stamp).to_owned(), |object| object.name.clone());
                     let address = Address::new(kind.section(), name);
                     found.push(Candidate { kind, id, live, record, address });
                 }
@@ -145,18 +152,19 @@ fn ours(kind: &dyn Kind, live: &Raw, record: &Record) -> Vec<FieldDiff> {
     fields
 }
 
-type Kept<'a> = ((&'static str, &'a Id), &'static str, String);
+/// What stays, a code, and why.
+pub(super) type Kept<'a> = ((&'static str, &'a Id), &'static str, String);
 
-/// What stays for the sake of data: volumes, and the pools and projects in which they lie.
+/// What stays since it cannot be reached, or for the sake of data: volumes, and the pools and projects in which
+/// they lie.
 fn kept<'a>(builder: &Builder<'_>, candidates: &[Candidate<'a>]) -> Vec<Kept<'a>> {
+    let mut kept = super::cluster::out_of_reach(builder.snapshot, candidates);
     if builder.options.delete_data {
-        return vec![];
+        return kept;
     }
     let volumes: Vec<&Candidate<'a>> = candidates.iter().filter(|c| c.kind.section() == "storage_volumes").collect();
-    let mut kept: Vec<Kept<'a>> = volumes
-        .iter()
-        .map(|c| (("storage_volumes", c.id), "kept-data", "it holds data; --delete-data deletes it".to_owned()))
-        .collect();
+    let data = "it holds data; --delete-data deletes it";
+    kept.extend(volumes.iter().map(|c| (("storage_volumes", c.id), "kept-data", data.to_owned())));
     let projects: HashSet<&str> = volumes.iter().map(|c| c.id.project.as_str()).collect();
     let pools: HashSet<&str> = volumes.iter().filter_map(|c| c.id.pool.as_deref()).collect();
     for candidate in candidates {

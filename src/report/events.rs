@@ -46,6 +46,7 @@ pub fn json(event: &Event) -> Value {
     }
 }
 
-fn verb_of(verb: crate::model::Verb) -> String {
+/// The word in JSON.
+pub(super) fn verb_of(verb: crate::model::Verb) -> String {
     format!("{verb:?}").to_lowercase()
 }

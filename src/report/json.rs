@@ -2,8 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::events::verb_of;
 use crate::model::{Masker, Sources};
 use crate::plan::{Change, FieldDiff, Plan};
+
+/// The document's format.
+pub const FORMAT: &str = "1.0";
 
 /// What stands in a sensitive value's place.
 const MASK: &str = "(sensitive)";
@@ -12,9 +16,11 @@ const MASK: &str = "(sensitive)";
 pub fn plan(plan: &Plan, sources: &Sources) -> Value {
     let summary = plan.summary();
     json!({
-        "format_version": "1.0",
+        "format_version": FORMAT,
         "site": plan.site,
+        "project": plan.project,
         "partial": plan.partial,
+        "destroy": plan.destroy,
         "summary": {
             "create": summary.create,
             "update": summary.update,
@@ -25,6 +31,12 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Value {
             "unchanged": summary.unchanged,
         },
         "changes": plan.changes.iter().map(change).collect::<Vec<_>>(),
+        "steps": plan.steps.iter().map(|step| json!({
+            "address": step.address.to_string(),
+            "verb": verb_of(step.verb),
+            "waits_for": step.waits_for.iter().map(|before| before.0).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "rolling": plan.rolling.iter().map(|roll| roll.iter().map(ToString::to_string).collect::<Vec<_>>()).collect::<Vec<_>>(),
         "refused": plan.refused.iter().map(|refusal| json!({
             "address": refusal.address.as_ref().map(ToString::to_string),
             "code": refusal.code,

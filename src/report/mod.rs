@@ -3,11 +3,14 @@
 //! Results (a plan, a status, JSON) go to stdout; progress, prompts and complaints to stderr.
 
 pub mod diagnostics;
+pub mod drift;
 pub mod events;
 pub mod json;
+pub mod markdown;
 mod progress;
 mod prompt;
 pub mod remotes;
+pub mod saved;
 pub mod status;
 mod style;
 pub mod text;

@@ -1,5 +1,7 @@
 //! Plans as people see them: a site file and what is live, to the text on the terminal.
 
+mod changes;
+
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 

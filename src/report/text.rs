@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::Style;
-use crate::model::{Id, Path, Sources};
+use crate::model::{Address, Id, Path, Sources, Verb};
 use crate::plan::{Action, Change, Effect, FieldDiff, Plan};
 
 /// Renders a plan.
@@ -22,10 +22,13 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
             text.push('\n');
         }
     }
+    for roll in &plan.rolling {
+        let _ = writeln!(text, "{} {}", style.cyan("rolling:"), rolling(plan, roll));
+    }
     for note in &plan.notes {
         let _ = writeln!(text, "{} {}", style.cyan("note:"), note.text);
     }
-    if !plan.notes.is_empty() {
+    if !plan.notes.is_empty() || !plan.rolling.is_empty() {
         text.push('\n');
     }
     for refusal in &plan.refused {
@@ -132,7 +135,7 @@ fn one(change: &Change, project: &str, style: Style) -> String {
 }
 
 /// What the address does not say of where an object lives.
-fn place(id: &Id, key: &str, project: &str) -> Option<String> {
+pub(super) fn place(id: &Id, key: &str, project: &str) -> Option<String> {
     let name = (id.name != key).then(|| format!("named {}", short(&id.name)));
     let project = (id.project != project && id.project != "default").then(|| format!("project {}", id.project));
     let parts: Vec<String> = [name, project].into_iter().flatten().collect();
@@ -144,12 +147,25 @@ fn short(name: &str) -> &str {
     if name.len() == 64 && name.chars().all(|c| c.is_ascii_hexdigit()) { &name[..12] } else { name }
 }
 
-fn affects(names: &[String]) -> String {
+pub(super) fn affects(names: &[String]) -> String {
+    let what = if names.len() == 1 { "running instance" } else { "running instances" };
+    format!("reaches {} {what}: {}", names.len(), some(names))
+}
+
+/// The first few of a list, and how many more there are.
+fn some(names: &[String]) -> String {
     const SHOWN: usize = 6;
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    let what = if names.len() == 1 { "running instance" } else { "running instances" };
-    format!("reaches {} {what}: {shown}{more}", names.len())
+    format!("{shown}{more}")
+}
+
+/// What happens to the members of a group that go down in one plan.
+fn rolling(plan: &Plan, roll: &[Address]) -> String {
+    let names: Vec<String> = roll.iter().map(ToString::to_string).collect();
+    let waits = plan.steps.iter().any(|step| step.verb == Verb::Ready && roll.contains(&step.address));
+    let up = if waits { "ready" } else { "started" };
+    format!("{} go one after the other, each {up} before the next; the first failure stops the rest", some(&names))
 }
 
 fn leaf(field: &FieldDiff, action: Action, width: usize, style: Style) -> String {
@@ -187,7 +203,7 @@ fn leaf(field: &FieldDiff, action: Action, width: usize, style: Style) -> String
     format!("{indent}{sign} {path:<width$}  {values}{}\n", remark(field, style))
 }
 
-fn remark(field: &FieldDiff, style: Style) -> String {
+pub(super) fn remark(field: &FieldDiff, style: Style) -> String {
     let mut remarks = vec![];
     match field.effect {
         Effect::Replace => remarks.push(style.red(&format!("forces replacement: {}", field.why))),
@@ -201,7 +217,7 @@ fn remark(field: &FieldDiff, style: Style) -> String {
 }
 
 /// Texts of several lines and lists, element by element: (sign, line).
-fn by_line(field: &FieldDiff) -> Option<Vec<(char, String)>> {
+pub(super) fn by_line(field: &FieldDiff) -> Option<Vec<(char, String)>> {
     let lines = |value: &Option<Value>| -> Option<Vec<String>> {
         match value {
             None => Some(vec![]),
@@ -251,7 +267,7 @@ fn line_diff(old: &[String], new: &[String]) -> Vec<(char, String)> {
     (0..all.len()).filter(|index| is_near(*index)).map(|index| all[index].clone()).collect()
 }
 
-fn shown(value: Option<&Value>, path: &Path) -> String {
+pub(super) fn shown(value: Option<&Value>, path: &Path) -> String {
     match value {
         None => "nothing".into(),
         Some(Value::String(text)) if matches!(path, Path::Field(name) if ["state", "image", "type", "driver"].contains(&name.as_str())) => {

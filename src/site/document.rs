@@ -1,3 +1,34 @@
+//! # The file
+//!
+//! A site file says who owns the objects, where they live, and what they are:
+//!
+//! ```yaml
+//! # yaml-language-server: $schema=site.schema.json
+//! format: 1                       # 1 where it is not said
+//! site: acme                      # the owner stamped on every object: 2 to 32 of a-z, 0-9 and `-`
+//! remote: acme-dc                 # a remote's name, https://host:8443, unix:/path or local (default)
+//! server_fingerprint: 3f0c…       # optional: the wrong server is refused
+//! project: acme                   # where objects live that name no project
+//! extends: ../platform.yaml       # the platform under this site
+//! inputs: {api_count: 2}          # values for what the platform declares
+//! vars: {net: 10.77.0}            # variables for templates
+//! vars_files: [vars.yaml]
+//! secrets: {db: {env: DB_PASSWORD}, tls: {file: tls.key}, ca: {command: [pass, show, ca]}}
+//! ```
+//!
+//! A platform file has `platform: NAME` and `release:` in place of `site:`, `remote:` and `server_fingerprint:`,
+//! the same sections, and declares its inputs:
+//! `inputs: {api_count: {type: int, default: 2, description: How many, min: 1}}`. A site is laid over its platform:
+//! maps by key, scalars and lists replace, and `null` takes out what was inherited. A platform may extend another.
+//!
+//! Values are Jinja templates. A value that is one whole `{{ }}` keeps the type of its expression. Templates see
+//! the variables (weakest first: the platform's `vars` and `vars_files`, inputs, the site's `vars` and
+//! `vars_files`, `--vars-file`, `--var`), and `file(PATH)`, `env(NAME)` and `secret(NAME)`. What came from a secret
+//! is masked wherever it is shown. Relative paths belong to the file in which they stand.
+//!
+//! `lxdeploy schema` writes the JSON Schema of all this, for editors; `lxdeploy why SITE ADDRESS.PATH` says where
+//! a value comes from.
+
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -16,9 +47,12 @@ const FORMAT: i64 = 1;
 const RESERVED: &[&str] =
     &["roles", "groups", "playbooks", "roles_path", "outputs", "network_forwards", "network_zones", "snapshots", "ttl"];
 
-const COMMON: &[&str] = &["format", "extends", "project", "inputs", "vars", "vars_files", "secrets"];
-const OF_SITES: &[&str] = &["site", "remote", "server_fingerprint"];
-const OF_PLATFORMS: &[&str] = &["platform", "release"];
+/// The keys of every file beside its sections.
+pub const COMMON: &[&str] = &["format", "extends", "project", "inputs", "vars", "vars_files", "secrets"];
+/// Those of a site alone.
+pub const OF_SITES: &[&str] = &["site", "remote", "server_fingerprint"];
+/// Those of a platform alone.
+pub const OF_PLATFORMS: &[&str] = &["platform", "release"];
 
 /// One file of the chain.
 pub struct Document {

@@ -229,15 +229,21 @@ impl Expansion<'_> {
 }
 
 /// The keys that every object may have, as they are written.
-#[derive(Default, serde::Deserialize)]
+#[derive(Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Shared {
+#[schemars(inline)]
+pub struct Shared {
+    /// The project that it lives in; the site's by default.
     project: Option<Spanned<String>>,
+    /// For people; LXD keeps it.
     description: Option<Spanned<String>>,
+    /// It must exist, and is never written.
     #[serde(default)]
     external: bool,
+    /// It is not deleted, replaced or destroyed while this was applied last.
     #[serde(default)]
     protect: bool,
+    /// Addresses (SECTION.KEY) of what comes first.
     #[serde(default)]
     depends_on: Vec<Spanned<String>>,
 }

@@ -54,7 +54,12 @@ impl Files {
 
     /// A text file that a template asks for.
     pub fn text(&self, path: &Path) -> Result<String, String> {
-        fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let mut sources = self.sources.borrow_mut();
+        if !sources.paths().any(|known| known == path) {
+            sources.add(path, text.as_str());
+        }
+        Ok(text)
     }
 
     /// The directory to which relative paths in a file belong.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::document::Chain;
@@ -13,23 +14,33 @@ use crate::model::{Span, units};
 use crate::template::Engine;
 use crate::tree::{self, Key, Node, Raw, Spanned, Text, Value};
 
-#[derive(Deserialize)]
+/// What a platform declares of an input.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Declaration {
+#[schemars(inline)]
+pub struct Declaration {
+    /// What its values are: `string`, `int`, `bool`, `size`, `duration`, `list`, `map`, or `enum` with `choices`.
     #[serde(rename = "type")]
     kind: Option<Kind>,
+    /// The value where a site gives none; without it the site must.
     default: Option<Raw>,
+    /// For people.
     #[allow(dead_code)] // read by people, and by the reference that is made of a platform
     description: Option<String>,
+    /// The least value, or the least length of a text or list.
     min: Option<Spanned<Text>>,
+    /// The greatest value, or the greatest length of a text or list.
     max: Option<Spanned<Text>>,
+    /// The values that an `enum` may have.
     choices: Option<Spanned<Vec<Text>>>,
+    /// Its value is masked wherever it is shown.
     #[serde(default)]
     secret: bool,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 enum Kind {
     String,
     Int,
@@ -43,7 +54,8 @@ enum Kind {
 
 /// An input, and what its values must be.
 pub struct Input {
-    name: String,
+    /// Its name.
+    pub name: String,
     declared: Span,
     kind: Option<Kind>,
     min: Option<(f64, String)>,

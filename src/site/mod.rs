@@ -14,13 +14,15 @@ pub mod graph;
 mod inputs;
 mod merge;
 mod names;
+mod origin;
+pub mod schema;
 mod scope;
 mod variables;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -28,6 +30,8 @@ use crate::diagnostic::Diagnostic;
 use crate::kinds::Object;
 use crate::model::{Address, Masker, Sources, Span};
 use crate::tree::Spanned;
+
+pub use origin::origin;
 
 /// What the command line adds to the files.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +71,10 @@ pub struct Site {
     pub names_project: bool,
     /// The platform that it extends, and its release.
     pub platform: Option<(String, Option<String>)>,
+    /// Which file in which git repository this is, hashed; `None` until [`origin`] was asked, and outside of git.
+    pub origin: Option<String>,
+    /// The inputs that are declared `secret: true`.
+    pub secret_inputs: BTreeSet<String>,
     /// The wanted objects, in the order of the kinds and then of the files.
     pub objects: Vec<Object>,
     /// What a `count` or `for_each` became.
@@ -86,24 +94,26 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// The texts of the secrets that were read.
     pub masker: Masker,
+    /// The same by the secrets' names: never shown, and what tells that one has changed.
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// Loads a site file and everything that it names.
 pub fn load(path: &Path, options: &Options) -> Loaded {
     let files = Rc::new(files::Files::default());
     let mut diagnostics = vec![];
-    let (site, masker) = match document::chain(path, &files, &mut diagnostics) {
+    let (site, masker, secrets) = match document::chain(path, &files, &mut diagnostics) {
         Some(chain) => {
             let assembled = assemble(&chain, options, &files, &mut diagnostics);
             // A file is read once in a process's life: to take its tree apart again would be a tenth of the time.
             std::mem::forget(chain);
             assembled
         }
-        None => (None, Masker::default()),
+        None => Default::default(),
     };
     checks::once(&mut diagnostics);
     let has_errors = diagnostics.iter().any(Diagnostic::is_error);
-    Loaded { site: site.filter(|_| !has_errors), sources: files.take_sources(), diagnostics, masker }
+    Loaded { site: site.filter(|_| !has_errors), sources: files.take_sources(), diagnostics, masker, secrets }
 }
 
 fn assemble(
@@ -111,17 +121,19 @@ fn assemble(
     options: &Options,
     files: &Rc<files::Files>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> (Option<Site>, Masker) {
+) -> (Option<Site>, Masker, BTreeMap<String, String>) {
     let (sections, deviations) = merge::sections(chain, diagnostics);
     let scope = variables::scope(chain, options, files, diagnostics);
     let mut site = document::header(chain, options, &scope, diagnostics);
     site.deviations = deviations;
     let pending = expand::expand(&sections, &site.project, &scope, diagnostics);
     site.groups.clone_from(&pending.groups);
+    site.secret_inputs = scope.inputs().iter().filter(|input| input.secret).map(|input| input.name.clone()).collect();
     let places;
     (site.objects, places) = names::decode(pending, files, diagnostics);
     checks::check(&site, &places, diagnostics);
+    let secrets = scope.secrets_read();
     let (found, masker) = scope.take();
     diagnostics.extend(found);
-    (Some(site), masker)
+    (Some(site), masker, secrets)
 }

@@ -115,6 +115,12 @@ impl Scope {
         View { scope: self.clone(), locals: Locals::new() }.variable(name).is_some()
     }
 
+    /// The secrets that were read, by name.
+    pub fn secrets_read(&self) -> BTreeMap<String, String> {
+        let read = self.read.borrow();
+        read.iter().filter_map(|(name, text)| Some((name.clone(), text.as_ref().ok()?.clone()))).collect()
+    }
+
     /// Errors found while rendering variables, and the texts of the secrets that were read.
     pub fn take(&self) -> (Vec<Diagnostic>, Masker) {
         (self.found.take(), self.masker.take())

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::document::{Chain, Document, reserved};
@@ -90,11 +91,16 @@ pub fn is_name(text: &str) -> bool {
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
-#[derive(Deserialize)]
+/// Where a secret comes from: exactly one of these.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct SecretBody {
+#[schemars(inline)]
+pub struct SecretBody {
+    /// An environment variable.
     env: Option<Spanned<String>>,
+    /// A file; a relative path belongs to the file in which it stands.
     file: Option<Spanned<String>>,
+    /// A program and its arguments, which prints it.
     command: Option<Spanned<Vec<Text>>>,
 }
 

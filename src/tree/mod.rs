@@ -7,6 +7,7 @@
 mod decode;
 mod node;
 mod parse;
+mod schema;
 mod typed;
 
 pub use decode::{decode, decode_part};

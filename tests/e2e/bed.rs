@@ -68,12 +68,19 @@ pub struct Case {
     pub net: String,
     /// Its bridge.
     pub bridge: String,
+    /// The daemon's directory.
+    pub server: PathBuf,
     directory: tempfile::TempDir,
 }
 
 impl Case {
     /// A corner of its own; `name` at most 10 characters, once per run.
     pub fn new(name: &str) -> Case {
+        Case::on(directory(), name)
+    }
+
+    /// The same on a daemon of the test's own.
+    pub fn on(server: &Path, name: &str) -> Case {
         static SUBNETS: AtomicU8 = AtomicU8::new(1);
         assert!(name.len() <= 10, "bridge names have 15 characters");
         let number = SUBNETS.fetch_add(1, Ordering::Relaxed);
@@ -81,10 +88,11 @@ impl Case {
         let directory = tempfile::tempdir().unwrap();
         // Each its own fingerprint, by padding that xz passes over: two projects with one image share its file, and
         // LXD loses it where one of them makes the image just while the other deletes its own.
-        let mut image = std::fs::read(directory_of_image()).unwrap();
+        let mut image = std::fs::read(server.join("busybox.tar.xz")).unwrap();
         image.extend(std::iter::repeat_n(0, 4 * usize::from(number)));
         std::fs::write(directory.path().join("busybox.tar.xz"), image).unwrap();
-        Case { name: format!("t-{name}"), net, bridge: format!("t-{name}"), directory }
+        let server = server.to_owned();
+        Case { name: format!("t-{name}"), net, bridge: format!("t-{name}"), server, directory }
     }
 
     /// Writes a file of the case; `@NAME@`, `@NET@` and `@BRIDGE@` stand for what is the case's own.
@@ -118,7 +126,7 @@ impl Case {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lxdeploy"));
         command.args(arguments).current_dir(self.directory.path());
-        command.env("LXD_DIR", directory()).env("XDG_CONFIG_HOME", self.directory.path().join("config"));
+        command.env("LXD_DIR", &self.server).env("XDG_CONFIG_HOME", self.directory.path().join("config"));
         command.env("HOME", self.directory.path()).env_remove("LXD_SOCKET").env_remove("LXD_CONF");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -166,7 +174,7 @@ impl Case {
 
     /// The same, where it may be absent.
     pub fn try_get(&self, path: &str) -> Option<Value> {
-        let got = lxc(&["query", &format!("/1.0/{path}?project={}", self.name)]);
+        let got = lxc_on(&self.server, &["query", &format!("/1.0/{path}?project={}", self.name)]);
         (got.code == 0).then(|| got.json())
     }
 
@@ -174,7 +182,7 @@ impl Case {
     #[track_caller]
     pub fn lxc(&self, arguments: &[&str]) -> Output {
         let all: Vec<&str> = ["--project", &self.name].iter().chain(arguments).copied().collect();
-        lxc(&all).exits(0)
+        lxc_on(&self.server, &all).exits(0)
     }
 }
 
@@ -229,8 +237,13 @@ impl Plan {
 
 /// `lxc` on the shared daemon.
 pub fn lxc(arguments: &[&str]) -> Output {
+    lxc_on(directory(), arguments)
+}
+
+/// The same on a daemon of the test's own.
+pub fn lxc_on(server: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new("lxc");
-    command.args(arguments).env("LXD_DIR", directory()).env("LXD_CONF", directory().join("lxc-config"));
+    command.args(arguments).env("LXD_DIR", server).env("LXD_CONF", server.join("lxc-config"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     output(command)
 }
@@ -256,11 +269,6 @@ fn output(mut command: Command) -> Output {
     }
 }
 
-/// The 2 MB image that every test may use.
-fn directory_of_image() -> PathBuf {
-    directory().join("busybox.tar.xz")
-}
-
 /// The lifecycle events at the server while something is done, of objects whose name or project is the case's.
 pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
     let mut monitor = Command::new("lxc")
@@ -269,9 +277,11 @@ pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
         .env("LXD_CONF", directory().join("lxc-config"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
+        .map(Killed)
         .unwrap();
-    let lines = BufReader::new(monitor.stdout.take().unwrap());
+    let lines = BufReader::new(monitor.0.stdout.take().unwrap());
     let found = std::sync::Arc::new(Mutex::new(vec![]));
     let reader = {
         let found = found.clone();
@@ -298,8 +308,7 @@ pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
     mark("before");
     work();
     mark("after");
-    monitor.kill().unwrap();
-    monitor.wait().unwrap();
+    drop(monitor);
     reader.join().unwrap();
     let events = std::mem::take(&mut *found.lock().unwrap());
     let is_of_the_work = |event: &Value| {
@@ -309,6 +318,16 @@ pub fn lifecycle_events(case: &Case, work: impl FnOnce()) -> Vec<Value> {
             && !text.contains(&format!("{}-after", case.name))
     };
     events.into_iter().filter(is_of_the_work).collect()
+}
+
+/// A child that ends with the test, also where that fails.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Everything that a child says until its end, with its exit code; it may be signalled before.

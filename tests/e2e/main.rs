@@ -6,9 +6,18 @@ mod bed;
 
 mod applying;
 mod deleting;
+mod drifting;
+mod exporting;
 mod failing;
+mod faults;
 mod flags;
+mod locking;
 mod ownership;
+mod proxy;
+mod renaming;
+mod replacing;
 mod restricted;
+mod rolling;
+mod saving;
 mod unprivileged;
 mod updating;

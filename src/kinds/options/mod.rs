@@ -4,7 +4,7 @@
 
 mod tables;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -179,6 +179,18 @@ pub fn lookup(entity: &Entity<'_>, key: &str) -> Option<Type> {
                 .map(|(_, kind)| *kind)
         })
     })
+}
+
+/// The known keys and their types, patterns left out; where two tables disagree, any text may be the value.
+pub fn known(entity: &Entity<'_>) -> BTreeMap<&'static str, Type> {
+    let mut known = BTreeMap::new();
+    for (key, kind) in tables_of(entity).iter().flat_map(|table| &index(table).exact) {
+        let agreed = known.entry(*key).or_insert(*kind);
+        if agreed != kind {
+            *agreed = Type::Text;
+        }
+    }
+    known
 }
 
 fn near(entity: &Entity<'_>, key: &str) -> Option<&'static str> {

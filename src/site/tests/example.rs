@@ -7,7 +7,8 @@ use crate::kinds::image::Source;
 use crate::kinds::{Condition, ImageRef, Power};
 use crate::model::Address;
 
-const SITE: &str = r#"
+/// As the format's own document has it.
+pub const SITE: &str = r#"# yaml-language-server: $schema=site.schema.json
 format: 1                       # absent = 1
 site: acme
 remote: acme-dc
@@ -45,7 +46,8 @@ instances:
     renamed_from: app
 "#;
 
-const PLATFORM: &str = r"
+/// The platform that it extends.
+pub const PLATFORM: &str = r"# yaml-language-server: $schema=site.schema.json
 platform: standard
 release: 2026.1
 inputs:

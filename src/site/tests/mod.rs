@@ -7,6 +7,7 @@ mod fuzz;
 mod inputs;
 mod merge;
 mod objects;
+mod schema;
 mod secrets;
 mod templates;
 mod variables;

@@ -1,0 +1,44 @@
+//! Objects whose creation is not at its end: are they still being made, or was it interrupted? Nearly always there are
+//! none, and nothing is asked.
+
+use std::collections::BTreeMap;
+
+use super::{Snapshot, row};
+use crate::kinds::{self, Kind};
+use crate::lxd::{Client, Error, Method, Running};
+use crate::model::Id;
+
+/// Notes what is still being made, and reads again what nothing works on: it may have been finished in between.
+///
+/// # Errors
+/// As [`Client::read`].
+pub(super) async fn settle(client: &Client, site: &str, snapshot: &mut Snapshot) -> Result<(), Error> {
+    let candidates: Vec<(&'static dyn Kind, Id)> =
+        kinds::all().iter().copied().flat_map(|kind| half_made(kind, site, snapshot)).collect();
+    let mut running: BTreeMap<String, Vec<Running>> = BTreeMap::new();
+    for (_, id) in &candidates {
+        if !running.contains_key(&id.project) {
+            running.insert(id.project.clone(), client.running(&id.project).await?);
+        }
+    }
+    for (kind, id) in candidates {
+        let Some(raw) = snapshot.get(kind.section(), &id) else { continue };
+        let call = kind.call(Method::Get, &id, raw);
+        if running.get(&id.project).into_iter().flatten().any(|running| running.changes(&call.path)) {
+            snapshot.busy.insert((kind.section(), id));
+            continue;
+        }
+        match client.read::<row::Row>(&call).await {
+            Ok((row::Row(raw), _)) => snapshot.insert(kind.section(), id, raw),
+            Err(error) if error.is_not_found() => snapshot.remove(kind.section(), &id),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn half_made(kind: &'static dyn Kind, site: &str, snapshot: &Snapshot) -> Vec<(&'static dyn Kind, Id)> {
+    let of_site = snapshot.all(kind.section()).filter(|(_, raw)| kind.is_half_made(raw));
+    let of_site = of_site.filter(|(_, raw)| kind.stamps(raw).iter().any(|stamp| stamp.site == site));
+    of_site.map(|(id, _)| (kind, id.clone())).collect()
+}

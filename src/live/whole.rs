@@ -1,0 +1,32 @@
+//! Everything that lives in a project, whoever's it is: what an export reads.
+
+use std::collections::BTreeSet;
+
+use super::{Snapshot, fetch, read, stamps_of, wanted};
+use crate::kinds::{self, Kind};
+use crate::lxd::{self, Client};
+
+/// Reads a project, all pools, what `default` provides, and whatever else carries the site's stamp.
+///
+/// # Errors
+/// As for [`read`].
+pub async fn read_project(client: &Client, site: &str, home: &str) -> Result<Snapshot, lxd::Error> {
+    let mut snapshot = read(client, site, home, &[]).await?;
+    let pools: BTreeSet<String> = snapshot.all("storage_pools").map(|(id, _)| id.name.clone()).collect();
+    let mut named = BTreeSet::from([home.to_owned(), "default".to_owned()]);
+    for kind in kinds::all().iter().copied() {
+        let ours = snapshot.all(kind.section()).filter(|(_, raw)| stamps_of(kind, raw, site));
+        named.extend(
+            ours.map(|(id, _)| if kind.section() == "projects" { id.name.clone() } else { id.project.clone() }),
+        );
+    }
+    named.retain(|project| snapshot.projects.exists(project));
+    // An instance is read everywhere, and what is the server's own once: both are there.
+    let is_here = |kind: &dyn Kind| kind.place().feature().is_none();
+    let missing = wanted(&snapshot.projects, &named, &pools).into_iter().filter(|request| !is_here(request.kind));
+    let mut rows = fetch(client, missing.collect()).await;
+    // A restricted certificate sees its own project alone, and that was read.
+    rows.retain(|(_, rows)| !rows.as_ref().is_err_and(lxd::Error::is_forbidden));
+    snapshot.take(rows)?;
+    Ok(snapshot)
+}

@@ -1,0 +1,35 @@
+//! What a daemon's end left half-made is made again; what is still being made is waited for.
+
+use super::build::{Builder, Objects};
+use super::{Action, Work};
+use crate::kinds::{Kind, Object, Raw};
+use crate::model::Id;
+
+/// The reason of what is made again because its creation was interrupted. Such a thing never ran and holds nothing,
+/// so that `protect` and `--delete-data` have nothing to say.
+pub const HALF_MADE: &str = "half-made";
+
+impl Builder<'_> {
+    /// Plans an object of ours anew if its creation was interrupted; false if it is whole, or still being made.
+    pub fn remake(&mut self, object: &Object, id: &Id, live: &Raw, objects: &Objects<'_>) -> bool {
+        if !self.is_half_made(object.kind, live) {
+            return false;
+        }
+        if self.snapshot.busy.contains(&(object.kind.section(), id.clone())) {
+            let text = format!("{}: its creation runs at the server; an apply waits for its end", object.address);
+            self.note(&object.address, "being-made", text);
+            return false;
+        }
+        let text = "its creation was interrupted; made again".to_owned();
+        let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
+        let change = self.change(object, id, Action::Replace, HALF_MADE, text);
+        let work = Work { image: self.image_now(object, objects), ..self.work(object, Some(live), id, &record, true) };
+        self.push(change, work);
+        true
+    }
+
+    /// In a cluster a pool or network that is pending is between LXD's two steps, and is taken up there.
+    fn is_half_made(&self, kind: &dyn Kind, live: &Raw) -> bool {
+        kind.is_half_made(live) && (kind.section() == "instances" || !self.snapshot.server.is_clustered)
+    }
+}
