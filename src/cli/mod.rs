@@ -3,6 +3,7 @@
 mod apply;
 mod common;
 mod drift;
+mod dump;
 mod export;
 mod logging;
 mod plan;
@@ -57,6 +58,8 @@ enum Commands {
     Status(status::Args),
     /// Show what moved at the server since it was applied; writes nothing
     Drift(drift::Args),
+    /// Write what a plan reads of the server, without secrets, for `plan --live`
+    Dump(dump::Args),
     /// Write a site file of what lives at a server; it plans to `adopt` and nothing else
     Export(export::Args),
     /// Servers by name
@@ -127,6 +130,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Destroy(args) => apply::run(&args, true, global).await,
         Commands::Status(args) => status::run(&args, global).await,
         Commands::Drift(args) => drift::run(&args, global).await,
+        Commands::Dump(args) => dump::run(&args, global).await,
         Commands::Export(args) => export::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
     }

@@ -4,6 +4,7 @@
 //! first one shows that something of this site lies beyond: a project or pool with its stamp that the file no
 //! longer names, or a project whose features are not what the file says.
 
+pub mod dump;
 mod hashes;
 mod projects;
 mod row;
@@ -18,6 +19,7 @@ use crate::kinds::{self, Kind, Object, Place, Raw};
 use crate::lxd::{self, Client, Server};
 use crate::model::{Address, Id};
 
+pub use hashes::of_images as fingerprints;
 pub use projects::Projects;
 pub use whole::read_project;
 
@@ -57,16 +59,7 @@ impl Snapshot {
 /// The server cannot be reached, does not trust us, or answers something else than the API says.
 pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -> Result<Snapshot, lxd::Error> {
     let mut snapshot = Snapshot { projects: Projects::wanted(objects), ..Snapshot::default() };
-    let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
-    named.insert(home.to_owned());
-    let mut pools: BTreeSet<String> = objects
-        .iter()
-        .filter_map(|object| object.pool.clone())
-        .chain(
-            objects.iter().filter(|object| object.kind.section() == "storage_pools").map(|object| object.name.clone()),
-        )
-        .collect();
-
+    let (mut named, mut pools) = places(objects, home);
     let files: Vec<Object> = objects.iter().filter(|object| object.kind.section() == "images").cloned().collect();
     let hashing = tokio::task::spawn_blocking(move || hashes::of_images(&files));
     let server = client.server();
@@ -241,6 +234,15 @@ impl Snapshot {
         let no_project = request.project.as_ref().is_some_and(|project| !self.projects.exists(project));
         no_project || (request.pool.is_some() && error.is_not_found())
     }
+}
+
+/// The projects and pools that objects name.
+fn places(objects: &[Object], home: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
+    named.insert(home.to_owned());
+    let pools = objects.iter().filter(|object| object.kind.section() == "storage_pools");
+    let pools = objects.iter().filter_map(|object| object.pool.clone()).chain(pools.map(|pool| pool.name.clone()));
+    (named, pools.collect())
 }
 
 /// The names of the rows that carry a site's stamp.
