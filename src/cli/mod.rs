@@ -2,6 +2,7 @@
 
 mod apply;
 mod common;
+mod diff;
 mod drift;
 mod dump;
 mod export;
@@ -56,6 +57,8 @@ enum Commands {
     Destroy(apply::Args),
     /// Show each instance of the site: state, addresses, ready, in step or not
     Status(status::Args),
+    /// Show what a change of the files since a revision of git means for each site; needs no server
+    Diff(diff::Args),
     /// Show what moved at the server since it was applied; writes nothing
     Drift(drift::Args),
     /// Write what a plan reads of the server, without secrets, for `plan --live`
@@ -129,6 +132,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Apply(args) => apply::run(&args, false, global).await,
         Commands::Destroy(args) => apply::run(&args, true, global).await,
         Commands::Status(args) => status::run(&args, global).await,
+        Commands::Diff(args) => diff::run(&args, global),
         Commands::Drift(args) => drift::run(&args, global).await,
         Commands::Dump(args) => dump::run(&args, global).await,
         Commands::Export(args) => export::run(&args, global).await,

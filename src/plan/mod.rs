@@ -4,6 +4,7 @@ mod affects;
 mod build;
 mod diff;
 mod drift;
+mod ideal;
 mod images;
 mod order;
 mod overlay;
@@ -19,6 +20,7 @@ use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
 pub use build::{Adopt, Options, build};
 pub use drift::{Drift, Leaf, Moved, drift};
+pub use ideal::{Contents, ideal, stand_in, without_unknown};
 pub use ownership::{Owner, owner, stamped_name};
 
 /// Everything that an apply would do; what is shown is what is run.

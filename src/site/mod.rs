@@ -14,6 +14,7 @@ pub mod graph;
 mod inputs;
 mod merge;
 mod names;
+mod revision;
 mod scope;
 mod variables;
 
@@ -28,6 +29,8 @@ use crate::diagnostic::Diagnostic;
 use crate::kinds::Object;
 use crate::model::{Address, Masker, Sources, Span};
 use crate::tree::Spanned;
+
+pub use revision::Revision;
 
 /// What the command line adds to the files.
 #[derive(Clone, Debug, Default)]
