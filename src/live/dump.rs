@@ -204,6 +204,9 @@ struct Keeper<'a> {
     snapshot: &'a Snapshot,
     of: &'a Of<'a>,
     salt: &'a str,
+    /// The site's objects by section and name, also by their earlier ones. Any image may become any of the site's.
+    named: HashMap<(&'static str, &'a str), Vec<&'a Object>>,
+    images: Vec<&'a Object>,
     /// Content of the site's images.
     fingerprints: BTreeSet<&'a str>,
 }
@@ -213,11 +216,25 @@ impl<'a> Keeper<'a> {
         let hashes = snapshot.fingerprints.values().filter_map(|hash| hash.as_deref().ok());
         let named =
             of.objects.iter().filter_map(|object| object.fields.get(&Path::field("fingerprint"))?.value.as_str());
-        Keeper { snapshot, of, salt, fingerprints: hashes.chain(named).collect() }
+        let fingerprints = hashes.chain(named).collect();
+        let (images, others): (Vec<&Object>, Vec<&Object>) =
+            of.objects.iter().partition(|object| object.kind.section() == "images");
+        let mut named: HashMap<_, Vec<&Object>> = HashMap::new();
+        for object in others {
+            let old = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.renamed_from.as_ref());
+            for name in std::iter::once(&object.name).chain(old) {
+                named.entry((object.kind.section(), name.as_str())).or_default().push(object);
+            }
+        }
+        Keeper { snapshot, of, salt, named, images, fingerprints }
     }
 
     fn row(&self, kind: &dyn Kind, id: &Id, live: &Raw) -> Row {
-        let objects: Vec<&Object> = self.of.objects.iter().filter(|object| self.is(object, kind, id)).collect();
+        let named = self.named.get(&(kind.section(), id.name.as_str())).into_iter().flatten().copied();
+        let is_there = |object: &&Object| {
+            object.pool == id.pool && self.snapshot.projects.effective(&object.project, kind.place()) == id.project
+        };
+        let objects: Vec<&Object> = named.filter(is_there).collect();
         let is_own_image = kind.section() == "images" && self.fingerprints.iter().any(|hash| id.name.starts_with(hash));
         let is_ours = stamps_of(kind, live, self.of.site) || objects.iter().any(|object| !object.external);
         let mut live = if is_ours || is_own_image { live.clone() } else { reduced(live) };
@@ -234,24 +251,10 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// True if the live object is that one of the site, by its name or by its earlier one. Any image may become
-    /// any of the site's.
-    fn is(&self, object: &Object, kind: &dyn Kind, id: &Id) -> bool {
-        let project = || self.snapshot.projects.effective(&object.project, kind.place());
-        let old = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.renamed_from.as_ref());
-        let is_named = object.name == id.name || old == Some(&id.name);
-        object.kind.section() == kind.section()
-            && kind.section() != "images"
-            && is_named
-            && object.pool == id.pool
-            && project() == id.project
-    }
-
     /// Leaves that are secrets, whatever text they have.
     fn hide_leaves(&self, kind: &dyn Kind, live: &mut Raw, objects: &[&Object]) {
-        let is_image = |object: &&Object| kind.section() == "images" && object.kind.section() == "images";
-        let images = self.of.objects.iter().filter(is_image);
-        let fields = objects.iter().copied().chain(images).flat_map(|object| &object.fields);
+        let images = if kind.section() == "images" { self.images.as_slice() } else { &[] };
+        let fields = objects.iter().chain(images).flat_map(|object| &object.fields);
         let mut paths: BTreeSet<Path> =
             fields.filter(|(_, wanted)| wanted.sensitive).map(|(path, _)| path.clone()).collect();
         for stamp in kind.stamps(live) {

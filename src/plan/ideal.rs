@@ -40,8 +40,9 @@ pub fn ideal(old: Option<(&Site, &Contents)>, new: (&Site, &Contents)) -> Snapsh
         // Images first: what instances are made of.
         let mut order: Vec<&Object> = objects.iter().filter(|object| !object.external).collect();
         order.sort_by_key(|object| object.kind.section() != "images");
+        let sites = Sites { old, then: Objects::new(&objects), now: Objects::new(&new.objects) };
         for object in order {
-            apply(&mut snapshot, object, old, new);
+            apply(&mut snapshot, object, &sites);
         }
     }
     snapshot.projects = Projects::wanted(&new.objects);
@@ -73,8 +74,16 @@ fn server_wide(name: &str) -> Id {
     Id { project: "default".into(), pool: None, name: name.into() }
 }
 
+/// The site that was applied, and the objects of both by address.
+struct Sites<'a> {
+    old: &'a Site,
+    then: Objects<'a>,
+    now: Objects<'a>,
+}
+
 /// One object, as an apply leaves it.
-fn apply(snapshot: &mut Snapshot, object: &Object, old: &Site, new: &Site) {
+fn apply(snapshot: &mut Snapshot, object: &Object, sites: &Sites<'_>) {
+    let old = sites.old;
     let kind = object.kind;
     let project = snapshot.projects.effective(&object.project, kind.place());
     let mut id = Id { project: project.clone(), pool: object.pool.clone(), name: object.name.clone() };
@@ -136,12 +145,11 @@ fn apply(snapshot: &mut Snapshot, object: &Object, old: &Site, new: &Site) {
             }
             // What it is of is the image's to say: as the file says, if it says it at last.
             let architecture = Path::field("architecture");
-            let said = new.objects.iter().find(|other| other.address == object.address);
+            let said = sites.now.get(&object.address);
             if let Some(wanted) = said.and_then(|said| said.fields.get(&architecture)) {
                 set(&mut raw, "architecture", wanted.value.clone());
             }
-            let base = image
-                .and_then(|(image, _, _)| resolve(image, object, &Objects::new(&old.objects), &old.name, snapshot));
+            let base = image.and_then(|(image, _, _)| resolve(image, object, &sites.then, &old.name, snapshot));
             if let Some(base) = base {
                 body::set(&mut raw, &Path::config("volatile.base_image"), Some(base.into()));
             }
@@ -182,6 +190,7 @@ fn padded(front: &str) -> String {
 
 /// What a site names and does not define is taken to be there.
 fn provide(snapshot: &mut Snapshot, site: &Site) {
+    let objects = Objects::new(&site.objects);
     for object in &site.objects {
         let place = object.kind.place();
         let wanted = snapshot.projects.is_wanted(&object.project) || place == Place::Server;
@@ -214,7 +223,7 @@ fn provide(snapshot: &mut Snapshot, site: &Site) {
             let is_front = name.len() >= 12 && name.chars().all(|c| c.is_ascii_hexdigit());
             image_stub(snapshot, &object.project, name, is_front);
         }
-        untyped(snapshot, object, site);
+        untyped(snapshot, object, &objects);
     }
 }
 
@@ -245,7 +254,7 @@ fn image_stub(snapshot: &mut Snapshot, project: &str, name: &str, is_front: bool
 }
 
 /// A device that is laid over one of the server's profile: its type is that one's.
-fn untyped(snapshot: &mut Snapshot, object: &Object, site: &Site) {
+fn untyped(snapshot: &mut Snapshot, object: &Object, site: &Objects<'_>) {
     let devices: Vec<&String> = object
         .fields
         .keys()
@@ -255,9 +264,7 @@ fn untyped(snapshot: &mut Snapshot, object: &Object, site: &Site) {
         })
         .collect();
     let profiles: Vec<_> = object.references.iter().filter(|reference| reference.section == "profiles").collect();
-    let of_site = |address: &Option<Address>| {
-        site.objects.iter().find(|profile| Some(&profile.address) == address.as_ref() && !profile.external)
-    };
+    let of_site = |address: &Option<Address>| site.get(address.as_ref()?).filter(|profile| !profile.external);
     for device in devices {
         let typed = Path::device(device, "type");
         if profiles.iter().any(|one| of_site(&one.address).is_some_and(|profile| profile.fields.contains_key(&typed))) {
@@ -270,5 +277,90 @@ fn untyped(snapshot: &mut Snapshot, object: &Object, site: &Site) {
         if let Some(raw) = snapshot.objects.get_mut("profiles").and_then(|profiles| profiles.get_mut(&id)) {
             body::set(raw, &typed, Some(UNKNOWN_TYPE.into()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Action, Options, build};
+    use crate::site;
+
+    /// A site of every kind, with what LXD fills in, rewrites and keeps to itself.
+    const SITE: &str = r#"
+project: web
+projects: {web: {config: {features.networks: true, features.storage.buckets: false}}, bare: {config: {features.images: false}}}
+storage_pools: {fast: {driver: zfs, config: {source: /dev/sdb, size: 10GiB}}, theirs: {external: true}}
+storage_volumes: {data: {pool: fast, content_type: block, config: {size: 1GiB}}, more: {pool: theirs}}
+network_acls: {web: {ingress: [{action: allow, protocol: tcp, destination_port: "80, 443"}], egress: []}}
+networks: {br: {description: x, config: {ipv4.address: auto, ipv4.nat: true, security.acls: web}}, up: {type: physical, project: default, config: {parent: eth1}}}
+profiles:
+  default: {config: {user.a: 1}}
+  base: {config: {limits.memory: 1GiB, user.empty: ""}, devices: {root: {type: disk, path: /, pool: fast}, eth0: {type: nic, network: br}}}
+  bare: {project: bare, config: {security.nesting: yes}}
+images:
+  far: {source: {server: "https://images.example", protocol: simplestreams, alias: debian/12}, aliases: [d, e], auto_update: true}
+  print: {source: {server: "https://images.example", protocol: simplestreams, fingerprint: 0123456789abcdef}, public: false}
+  there: {source: {alias: debian}}
+  known: {source: {fingerprint: fedcba987654}}
+instances:
+  a: {image: far, profiles: [base], devices: {eth0: {ipv4.address: 10.0.0.2}}, ephemeral: true, ready: [ipv4], target: node2}
+  b: {image: there, type: virtual-machine, profiles: [], state: stopped, protect: true}
+  c: {image: known, profiles: [elsewhere], devices: {eth0: {hwaddr: "00:16:3e:00:00:01"}}, state: unmanaged}
+  d: {image: "images:alpine/edge", project: bare, architecture: aarch64, depends_on: [instances.a]}
+  e: {image: 0123456789ab, project: nowhere, devices: {disk: {type: disk, pool: far-pool, source: vol, path: /x}}}
+  f: {count: 2, profiles: [default]}
+"#;
+
+    fn site(body: &str) -> Site {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.yaml");
+        std::fs::write(&path, format!("site: acme\n{body}")).unwrap();
+        let loaded = site::load(&path, &site::Options::default());
+        loaded.site.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics))
+    }
+
+    fn planned(old: Option<&Site>, new: &Site) -> Plan {
+        let none = Contents::new();
+        let snapshot = ideal(old.map(|old| (old, &none)), (new, &none));
+        let mut plan = build(new, &snapshot, &Options::default());
+        without_unknown(&mut plan);
+        plan
+    }
+
+    fn actions(plan: &Plan) -> Vec<String> {
+        let changes = plan.changes.iter().filter(|change| change.action != Action::NoOp);
+        changes.map(|change| format!("{} {}", change.action.as_str(), change.address)).collect()
+    }
+
+    #[test]
+    fn a_site_against_itself_is_no_change() {
+        let site = site(SITE);
+        let plan = planned(Some(&site), &site);
+        assert_eq!((plan.refused.clone(), plan.notes.clone()), (vec![], vec![]));
+        let told: Vec<_> = plan.changes.iter().filter(|change| change.action != Action::NoOp).collect();
+        assert!(told.is_empty(), "{told:#?}");
+    }
+
+    #[test]
+    fn a_new_site_is_made_of_everything_that_it_has() {
+        let site = site(SITE);
+        let plan = planned(None, &site);
+        assert_eq!(plan.refused, vec![]);
+        let external = |object: &&Object| {
+            object.external || matches!(object.spec.downcast_ref(), Some(Source::Alias(_) | Source::Fingerprint(_)))
+        };
+        let own = site.objects.iter().filter(|object| !external(object)).count();
+        assert_eq!(plan.changes.iter().filter(|change| change.action != Action::NoOp).count(), own);
+    }
+
+    #[test]
+    fn what_was_defined_and_is_external_now_is_let_go_of() {
+        let (old, new) = (site(SITE), site(&SITE.replace("theirs: {external: true}", "theirs: {driver: dir}")));
+        assert_eq!(planned(Some(&old), &new).refused[0].code, "not-ours");
+        let changed =
+            site(&SITE.replace("hwaddr: \"00:16:3e:00:00:01\"", "mtu: 1400").replace(", architecture: aarch64", ""));
+        assert_eq!(actions(&planned(Some(&old), &changed)), ["update instances.c"]);
+        assert_eq!(actions(&planned(Some(&changed), &old)), ["update instances.c", "update instances.d"]);
     }
 }
