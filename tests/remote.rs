@@ -411,6 +411,16 @@ fn a_restricted_certificate_plans_and_applies_what_it_may_see() {
     home.lxdeploy(&["apply", site, "--yes"], &[], "").done();
     home.lxdeploy(&["plan", site, "--detailed-exitcode"], &[], "").done();
     assert_eq!(bed.lxc(&["network", "get", "narrowbr0", "ipv4.address"]), "10.210.77.1/24");
+    // What only reads does so with what it may see.
+    home.lxdeploy(&["drift", site], &[], "").done();
+    let live = home.path("live.json");
+    fs::write(&live, home.lxdeploy(&["dump", site], &[], "").done().stdout).unwrap();
+    let plan = |more: &[&str]| home.lxdeploy(&[&["plan", site, "--format", "json"], more].concat(), &[], "").done();
+    assert_eq!(plan(&["--live", live.to_str().unwrap()]).stdout, plan(&[]).stdout);
+    let exported = home.path("exported.yaml");
+    let export = ["export", "--remote", "dc", "--project", "narrow", "--site", "narrow"];
+    fs::write(&exported, home.lxdeploy(&export, &[], "").done().stdout).unwrap();
+    home.lxdeploy(&["plan", exported.to_str().unwrap(), "--detailed-exitcode"], &[], "").done();
     home.lxdeploy(&["destroy", site, "--yes"], &[], "").done();
     bed.lxc(&["network", "delete", "narrowbr0"]);
     bed.lxc(&["project", "delete", "narrow"]);

@@ -71,6 +71,14 @@ fn the_quickstarts_server_is_adopted_and_plans_to_no_change() {
     assert_eq!((plan.actions(), plan.notes()), (vec![], vec![]), "{}", own.stdout);
     assert!(own.stdout.contains(&format!("  {}:\n    project: default\n", case.bridge)), "{}", own.stdout);
 
+    // What is nobody's beside it stays so, unless it is asked for.
+    case.lxc(&["profile", "create", "nobodys"]);
+    let beside = case.run(&["export", "--project", name, "--site", name]).exits(0);
+    assert!(beside.stdout.contains("# - profiles.nobodys: it is nobody's"), "{}", beside.stdout);
+    let asked = case.run(&["export", "--project", name, "--site", name, "--with", "profiles.nobodys"]).exits(0);
+    assert!(asked.stdout.contains("\n  nobodys: {}\n"), "{}", asked.stdout);
+    case.lxc(&["profile", "delete", "nobodys"]);
+
     // To another site it is somebody's.
     let other = case.run(&["export", "--project", name, "--site", "somebody"]).exits(0);
     assert!(other.stdout.contains(&format!("# - instances.proxy: it is the site {name}'s")), "{}", other.stdout);
