@@ -95,6 +95,10 @@ pub fn site_file(snapshot: &Snapshot, options: &Options) -> Result<Exported, Str
                 _ if live.get("config").is_some_and(serde_json::Value::is_null) => {
                     left.push(format!("{}.{}: the server does not show it now", kind.section(), named(kind, id)));
                 }
+                Owner::Nobody | Owner::Copy(_) if unspeakable(kind, id, live).is_some() => {
+                    let why = unspeakable(kind, id, live).unwrap_or_default();
+                    left.push(format!("{}.{}: no site file can say it: {why}", kind.section(), named(kind, id)));
+                }
                 Owner::Nobody | Owner::Copy(_) => {
                     let is_untouched = kind.is_built_in(&id.name) && objects::is_untouched(kind, id, live);
                     // An image is only named: nothing is taken in by that.
@@ -176,6 +180,16 @@ fn is_a_part(kind: &dyn Kind, live: &Raw) -> bool {
         "images" => live.get("cached") == Some(&serde_json::Value::Bool(true)),
         _ => false,
     }
+}
+
+/// Why no site file can speak of a live object: newer servers have more than the format.
+fn unspeakable(kind: &dyn Kind, id: &Id, live: &Raw) -> Option<String> {
+    let content = live.get("content_type").and_then(serde_json::Value::as_str).unwrap_or("filesystem");
+    if kind.section() == "storage_volumes" && !["filesystem", "block"].contains(&content) {
+        return Some(format!("its content is {content}"));
+    }
+    // An image's name is its key, and that is ours to give.
+    if kind.section() == "images" { None } else { kind.check_name(&id.name).err() }
 }
 
 fn named(kind: &dyn Kind, id: &Id) -> String {
