@@ -4,7 +4,9 @@ mod apply;
 mod common;
 mod completions;
 mod destroy;
+mod diff;
 mod drift;
+mod dump;
 mod execute;
 mod export;
 mod logging;
@@ -64,8 +66,12 @@ enum Commands {
     Unlock(unlock::Args),
     /// Show each instance of the site: state, addresses, ready, in step or not
     Status(status::Args),
+    /// Show what a change of the files since a revision of git means for each site; needs no server
+    Diff(diff::Args),
     /// Show what moved at the server since it was applied; writes nothing
     Drift(drift::Args),
+    /// Write what a plan reads of the server, without secrets, for `plan --live`
+    Dump(dump::Args),
     /// Write a site file of what lives at a server; it plans to `adopt` and nothing else
     Export(export::Args),
     /// Servers by name
@@ -147,7 +153,9 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Destroy(args) => destroy::run(&args, global).await,
         Commands::Unlock(args) => unlock::run(&args, global).await,
         Commands::Status(args) => status::run(&args, global).await,
+        Commands::Diff(args) => diff::run(&args, global),
         Commands::Drift(args) => drift::run(&args, global).await,
+        Commands::Dump(args) => dump::run(&args, global).await,
         Commands::Export(args) => export::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
         Commands::Schema => schema::run(),

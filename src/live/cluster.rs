@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Snapshot;
@@ -12,7 +12,7 @@ use crate::lxd::{Call, Client, Error, Method};
 use crate::model::{Id, MEMBERS, Path};
 
 /// A cluster as it is now; without members where the server is a machine by itself, or does not show them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
     /// Its members.
     pub members: Vec<Member>,
@@ -21,7 +21,7 @@ pub struct Cluster {
 }
 
 /// One member.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its name.
     #[serde(rename = "server_name")]

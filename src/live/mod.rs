@@ -6,6 +6,7 @@
 //! to member of a cluster.
 
 pub mod cluster;
+pub mod dump;
 mod half_made;
 mod hashes;
 mod narrow;
@@ -24,6 +25,7 @@ use crate::lxd::{self, Client, Server};
 use crate::model::{Address, Id};
 
 pub use cluster::{Cluster, Member};
+pub use hashes::of_images as fingerprints;
 pub use projects::Projects;
 pub use whole::read_project;
 
@@ -93,15 +95,7 @@ impl Snapshot {
 /// # Errors
 /// The server cannot be reached, does not trust us, or answers something else than the API says.
 pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -> Result<Snapshot, lxd::Error> {
-    let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
-    named.insert(home.to_owned());
-    let pools: BTreeSet<String> = objects
-        .iter()
-        .filter_map(|object| object.pool.clone())
-        .chain(
-            objects.iter().filter(|object| object.kind.section() == "storage_pools").map(|object| object.name.clone()),
-        )
-        .collect();
+    let (named, pools) = places(objects, home);
     gather(client, site, objects, named, pools).await
 }
 
@@ -298,6 +292,15 @@ impl Snapshot {
         let no_project = request.project.as_ref().is_some_and(|project| !self.projects.exists(project));
         no_project || (request.pool.is_some() && error.is_not_found())
     }
+}
+
+/// The projects and pools that objects name.
+fn places(objects: &[Object], home: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
+    named.insert(home.to_owned());
+    let pools = objects.iter().filter(|object| object.kind.section() == "storage_pools");
+    let pools = objects.iter().filter_map(|object| object.pool.clone()).chain(pools.map(|pool| pool.name.clone()));
+    (named, pools.collect())
 }
 
 /// The names of the rows that carry a site's stamp.

@@ -3,6 +3,7 @@
 //! Results (a plan, a status, JSON) go to stdout; progress, prompts and complaints to stderr.
 
 pub mod diagnostics;
+pub mod diff;
 pub mod drift;
 pub mod events;
 pub mod json;

@@ -15,6 +15,7 @@ mod inputs;
 mod merge;
 mod names;
 mod origin;
+mod revision;
 pub mod schema;
 mod scope;
 mod variables;
@@ -32,6 +33,7 @@ use crate::model::{Address, Masker, Sources, Span};
 use crate::tree::Spanned;
 
 pub use origin::origin;
+pub use revision::Revision;
 
 /// What the command line adds to the files.
 #[derive(Clone, Debug, Default)]

@@ -7,6 +7,7 @@ mod bed;
 mod applying;
 mod deleting;
 mod drifting;
+mod dumping;
 mod exporting;
 mod failing;
 mod faults;
