@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("live", &["model", "lxd", "kinds"]),
     ("plan", &["model", "diagnostic", "kinds", "site", "live"]),
     ("apply", &["model", "diagnostic", "lxd", "kinds", "guest", "live", "plan"]),
-    ("report", &["model", "diagnostic", "plan"]),
+    ("report", &["model", "diagnostic", "kinds", "site", "plan"]),
     ("cli", &["model", "diagnostic", "secrets", "lxd", "kinds", "guest", "site", "live", "plan", "apply", "report"]),
 ];
 

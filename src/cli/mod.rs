@@ -3,6 +3,7 @@
 mod apply;
 mod common;
 mod completions;
+mod graph;
 mod logging;
 mod man;
 mod plan;
@@ -58,6 +59,8 @@ enum Commands {
     Status(status::Args),
     /// Servers by name
     Remote(remote::Args),
+    /// Draw what the objects of a site need; needs no server
+    Graph(graph::Args),
     /// Write the JSON Schema of site and platform files, for editors
     Schema,
     /// Write what completes commands and flags in a shell
@@ -135,6 +138,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Destroy(args) => apply::run(&args, true, global).await,
         Commands::Status(args) => status::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
+        Commands::Graph(args) => graph::run(&args, global),
         Commands::Schema => schema::run(),
         Commands::Completions(args) => completions::run(&args),
         Commands::Man(args) => man::run(&args, global),

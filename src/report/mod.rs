@@ -4,6 +4,7 @@
 
 pub mod diagnostics;
 pub mod events;
+pub mod graph;
 pub mod json;
 pub mod markdown;
 mod progress;
