@@ -85,6 +85,13 @@ pub enum Format {
     Json,
 }
 
+impl SiteArgs {
+    /// As the site room takes them.
+    pub fn options(&self, project: Option<String>, secrets: SecretMode) -> site::Options {
+        site::Options { vars: self.vars.clone(), vars_files: self.vars_files.clone(), project, secrets }
+    }
+}
+
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     if name.is_empty() { Err("write NAME=VALUE".into()) } else { Ok((name.to_owned(), value.to_owned())) }
@@ -148,8 +155,13 @@ fn load_in(
     global: &Global,
     secrets: SecretMode,
 ) -> Option<(Site, Masker, Sources)> {
-    let options = site::Options { vars: args.vars.clone(), vars_files: args.vars_files.clone(), project, secrets };
-    let loaded = site::load(&args.site, &options);
+    let loaded = site::load(&args.site, &args.options(project, secrets));
+    found(&loaded, args, global);
+    Some((loaded.site?, loaded.masker, loaded.sources))
+}
+
+/// Shows what was found while a site was loaded.
+pub fn found(loaded: &site::Loaded, args: &SiteArgs, global: &Global) {
     if !loaded.diagnostics.is_empty() {
         let style = Style::of(&std::io::stderr(), global.no_color);
         let text = report::diagnostics::render(&loaded.diagnostics, &loaded.sources, style.color);
@@ -160,7 +172,6 @@ fn load_in(
         let s = if errors == 1 { "" } else { "s" };
         complain(global, &format!("{}: {errors} error{s}", args.site.display()));
     }
-    Some((loaded.site?, loaded.masker, loaded.sources))
 }
 
 /// Loads a site and finds its server; nothing is sent yet.

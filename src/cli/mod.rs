@@ -11,6 +11,7 @@ mod remote;
 mod schema;
 mod status;
 mod validate;
+mod why;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,8 @@ enum Commands {
     Status(status::Args),
     /// Servers by name
     Remote(remote::Args),
+    /// Say where a value comes from: who set it, over what, by which template; needs no server
+    Why(why::Args),
     /// Draw what the objects of a site need; needs no server
     Graph(graph::Args),
     /// Write the JSON Schema of site and platform files, for editors
@@ -138,6 +141,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Destroy(args) => apply::run(&args, true, global).await,
         Commands::Status(args) => status::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
+        Commands::Why(args) => why::run(&args, global),
         Commands::Graph(args) => graph::run(&args, global),
         Commands::Schema => schema::run(),
         Commands::Completions(args) => completions::run(&args),

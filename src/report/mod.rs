@@ -13,6 +13,7 @@ pub mod remotes;
 pub mod status;
 mod style;
 pub mod text;
+pub mod why;
 
 pub use progress::{JsonLines, Plain, Reporter, Terminal};
 pub use prompt::{confirm, trusts};
