@@ -45,8 +45,8 @@ fn setting(word: &str, message: &str, setting: &Setting, sources: &Sources, styl
     excerpt((word, message), Some(setting.span), &template, sources, style.color)
 }
 
-fn reads(reads_: &[Read], word: &str, sources: &Sources, style: Style, blocks: &mut Vec<String>) {
-    for read in reads_ {
+fn reads(all: &[Read], word: &str, sources: &Sources, style: Style, blocks: &mut Vec<String>) {
+    for read in all {
         let value = read.value.as_ref().map(|value| format!(" = {}", plain(value))).unwrap_or_default();
         let message = format!("{}{value}, {}", read.name, read.what);
         let template: Vec<(&str, &str)> = read.template.iter().map(|text| ("template", text.as_str())).collect();

@@ -25,7 +25,7 @@ use layers::{Layer, Layers};
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// Of one value.
-    Value(Why),
+    Value(Box<Why>),
     /// Of an object or a map in it: what there is below, each with its value and place.
     Below {
         /// Of what.
@@ -133,7 +133,7 @@ impl<'a> Asker<'a> {
         let below: Vec<&String> =
             paths.iter().filter(|known| path.is_empty() || known.starts_with(&format!("{path}."))).collect();
         if paths.iter().any(|known| known == path) || below.is_empty() && !path.is_empty() && layers.has(object, path) {
-            return Ok(Answer::Value(self.one(&layers, object, path)));
+            return Ok(Answer::Value(Box::new(self.one(&layers, object, path))));
         }
         if !below.is_empty() {
             let values = below.into_iter().map(|path| self.one(&layers, object, path)).collect();
@@ -209,10 +209,8 @@ impl<'a> Asker<'a> {
 
     fn setting(&self, layer: &Layer) -> Setting {
         let locals = self.locals(&layer.owner);
-        let (rendered, asked) = self.parts.scope.traced(
-            &layer.node,
-            &locals.iter().map(|(name, (variable, _))| (name.clone(), variable.clone())).collect(),
-        );
+        let variables = locals.iter().map(|(name, (variable, _))| (name.clone(), variable.clone())).collect();
+        let (rendered, asked) = self.parts.scope.traced(&layer.node, &variables);
         let takes_out = layer.node.is_null();
         Setting {
             by: layer.by.clone(),
