@@ -10,3 +10,4 @@ mod failing;
 mod flags;
 mod ownership;
 mod updating;
+mod words;
