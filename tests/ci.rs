@@ -131,3 +131,118 @@ fn the_marker_is_the_one_that_a_plan_begins_with() {
         assert_eq!(text.lines().next(), Some(marker.as_str()));
     }
 }
+
+/// A directory of stand-ins for what the scripts call.
+struct Stage(tempfile::TempDir);
+
+impl Stage {
+    fn new(stand_ins: &[(&str, &str)]) -> Stage {
+        let stage = Stage(tempfile::tempdir().unwrap());
+        for (name, script) in stand_ins {
+            stage.write(name, &format!("#!/bin/bash\n{script}\n"));
+            let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(stage.0.path().join(name), executable).unwrap();
+        }
+        stage
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
+    }
+
+    /// As the runner would run it: its exit code.
+    fn run(&self, script: &str, variables: &[(&str, &str)]) -> i32 {
+        self.write("calls", "");
+        let path = format!("{}:{}", self.0.path().display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("bash");
+        command.args(["-eo", "pipefail", "-c", script]).current_dir(self.0.path()).env("PATH", path);
+        let variables = variables.iter().copied().chain([("SITE", "site.yaml"), ("SITE_NAME", "acme")]);
+        command.envs(variables).status().unwrap().code().unwrap()
+    }
+}
+
+const MARKER: &str = "<!-- lxdeploy plan acme -->";
+
+#[test]
+fn github_has_one_comment_and_edits_it_in_place() {
+    let workflow = yaml(GITHUB);
+    let steps = workflow["jobs"]["plan"]["steps"].as_array().unwrap();
+    let script = steps.iter().find(|step| step["name"] == "Comment").unwrap()["run"].as_str().unwrap();
+    let stage = Stage::new(&[(
+        "gh",
+        "case \"$*\" in\n*--paginate*) while [ $# -gt 1 ]; do [ \"$1\" = --jq ] && filter=$2; shift; done; jq -r \"$filter\" comments;;\n*) echo \"$*\" >>calls;;\nesac",
+    )]);
+    let variables = [("GITHUB_REPOSITORY", "o/r"), ("NUMBER", "5"), ("RUN", "https://ci/1"), ("GH_TOKEN", "t")];
+    let comment =
+        |id: u32, author: &str, body: &str| serde_json::json!({"id": id, "user": {"login": author}, "body": body});
+    let ours = "github-actions[bot]";
+    let comments = [
+        comment(1, "somebody", MARKER),
+        comment(2, ours, "<!-- lxdeploy plan other -->"),
+        comment(3, ours, &format!("{MARKER}\nan old plan")),
+        comment(4, ours, &format!("{MARKER}\na later one")),
+    ];
+    stage.write("comments", &serde_json::json!(comments).to_string());
+    stage.write("plan.md", "a plan");
+    assert_eq!(stage.run(script, &variables), 0);
+    assert_eq!(stage.read("calls"), "api --method PATCH repos/o/r/issues/comments/3 --field body=@plan.md --silent\n");
+    assert_eq!(stage.read("plan.md"), "a plan");
+    // The first one; and of a plan that could not be made.
+    stage.write("comments", &serde_json::json!(comments[..2]).to_string());
+    stage.write("plan.md", "");
+    assert_eq!(stage.run(script, &variables), 0);
+    assert_eq!(stage.read("calls"), "api --method POST repos/o/r/issues/5/comments --field body=@plan.md --silent\n");
+    assert!(stage.read("plan.md").starts_with(&format!("{MARKER}\nThere is no plan: [the job](https://ci/1)")));
+}
+
+#[test]
+fn gitlab_has_one_note_and_edits_it_in_place() {
+    let pipeline = yaml(GITLAB);
+    let script = pipeline["plan"]["script"][0].as_str().unwrap();
+    let stage = Stage::new(&[
+        ("lxdeploy", "cat plan; exit $(cat code)"),
+        (
+            "curl",
+            "read -r header\necho \"$* <$header>\" >>calls\ncase \"$*\" in\n*/user) echo '{\"id\": 7}';;\n*\"&page=1&\"*) cat page1;;\n*\"&page=2&\"*) cat page2;;\nesac",
+        ),
+    ]);
+    let variables = [
+        ("CI_API_V4_URL", "https://gl/api/v4"),
+        ("CI_PROJECT_ID", "1"),
+        ("CI_MERGE_REQUEST_IID", "2"),
+        ("CI_JOB_URL", "https://ci/1"),
+        ("LXDEPLOY_NOTE_TOKEN", "a-token"),
+    ];
+    let note = |id: u32, author: u32, body: &str| serde_json::json!({"id": id, "author": {"id": author}, "body": body});
+    let others: Vec<Value> = (0..100).map(|id| note(id, 9, MARKER)).collect();
+    stage.write("page1", &serde_json::json!(others).to_string());
+    stage.write(
+        "page2",
+        &serde_json::json!([note(500, 7, "hello"), note(501, 7, &format!("{MARKER}\nold"))]).to_string(),
+    );
+    stage.write("plan", &format!("{MARKER}\na \"plan\"\n"));
+    stage.write("code", "0");
+    assert_eq!(stage.run(script, &variables), 0);
+    let calls = stage.read("calls");
+    let last = calls.lines().last().unwrap();
+    assert!(last.contains("--request PUT") && last.contains("/projects/1/merge_requests/2/notes/501 "), "{calls}");
+    // The token is in a header that is read from stdin, and in no argument.
+    assert!(
+        calls.lines().all(|call| call.ends_with("<PRIVATE-TOKEN: a-token>") && call.matches("a-token").count() == 1)
+    );
+    let body: Value = serde_json::from_str(&stage.read("note.json")).unwrap();
+    assert_eq!(body["body"], format!("{MARKER}\na \"plan\"\n"));
+    // The first one; and of a plan that could not be made: the job fails, after it has told so.
+    stage.write("page2", "[]");
+    stage.write("plan", "");
+    stage.write("code", "1");
+    assert_eq!(stage.run(script, &variables), 1);
+    let calls = stage.read("calls");
+    assert!(calls.lines().last().unwrap().contains("--request POST"), "{calls}");
+    let body: Value = serde_json::from_str(&stage.read("note.json")).unwrap();
+    assert!(body["body"].as_str().unwrap().starts_with(&format!("{MARKER}\nThere is no plan")));
+}
