@@ -105,6 +105,14 @@ pub enum Format {
     Json,
 }
 
+impl SiteArgs {
+    /// As the site room takes them.
+    pub fn options(&self, project: Option<String>, secrets: SecretMode) -> site::Options {
+        let ValueArgs { vars, vars_files } = self.values.clone();
+        site::Options { vars, vars_files, project, secrets }
+    }
+}
+
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     if name.is_empty() { Err("write NAME=VALUE".into()) } else { Ok((name.to_owned(), value.to_owned())) }
@@ -178,9 +186,13 @@ pub fn load_in(
     global: &Global,
     secrets: SecretMode,
 ) -> Option<(Site, Loaded)> {
-    let ValueArgs { vars, vars_files } = args.values.clone();
-    let options = site::Options { vars, vars_files, project, secrets };
-    let mut loaded = site::load(&args.site, &options);
+    let mut loaded = site::load(&args.site, &args.options(project, secrets));
+    found(&loaded, args, global);
+    Some((loaded.site.take()?, loaded))
+}
+
+/// Shows what was found while a site was loaded.
+pub fn found(loaded: &Loaded, args: &SiteArgs, global: &Global) {
     if !loaded.diagnostics.is_empty() {
         let style = Style::of(&std::io::stderr(), global.no_color);
         let text = report::diagnostics::render(&loaded.diagnostics, &loaded.sources, style.color);
@@ -191,7 +203,6 @@ pub fn load_in(
         let s = if errors == 1 { "" } else { "s" };
         complain(global, &format!("{}: {errors} error{s}", args.site.display()));
     }
-    Some((loaded.site.take()?, loaded))
 }
 
 /// Loads a site and finds its server; nothing is sent yet.

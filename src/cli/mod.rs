@@ -9,6 +9,7 @@ mod drift;
 mod dump;
 mod execute;
 mod export;
+mod graph;
 mod logging;
 mod man;
 mod plan;
@@ -18,6 +19,7 @@ mod schema;
 mod status;
 mod unlock;
 mod validate;
+mod why;
 
 use std::process::ExitCode;
 
@@ -76,6 +78,10 @@ enum Commands {
     Export(export::Args),
     /// Servers by name
     Remote(remote::Args),
+    /// Say where a value comes from: who set it, over what, by which template; needs no server
+    Why(why::Args),
+    /// Draw what the objects of a site need; needs no server
+    Graph(graph::Args),
     /// Write the JSON Schema of site and platform files, for editors
     Schema,
     /// Write what completes commands and flags in a shell
@@ -158,6 +164,8 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Dump(args) => dump::run(&args, global).await,
         Commands::Export(args) => export::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
+        Commands::Why(args) => why::run(&args, global),
+        Commands::Graph(args) => graph::run(&args, global),
         Commands::Schema => schema::run(),
         Commands::Completions(args) => completions::run(&args),
         Commands::Man(args) => man::run(&args, global),

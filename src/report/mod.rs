@@ -6,6 +6,7 @@ pub mod diagnostics;
 pub mod diff;
 pub mod drift;
 pub mod events;
+pub mod graph;
 pub mod json;
 pub mod markdown;
 mod progress;
@@ -15,6 +16,7 @@ pub mod saved;
 pub mod status;
 mod style;
 pub mod text;
+pub mod why;
 
 pub use progress::{JsonLines, Plain, Reporter, Terminal};
 pub use prompt::{confirm, trusts};

@@ -22,3 +22,4 @@ mod rolling;
 mod saving;
 mod unprivileged;
 mod updating;
+mod words;
