@@ -122,7 +122,16 @@ impl Client {
     /// # Errors
     /// As [`Client::read`], and the operation's own failure, with its code where the server tells it.
     pub async fn run(&self, call: &Call, progress: Option<&Progress>) -> Result<Value, Error> {
-        let (envelope, _) = self.send::<Value>(call, progress).await?;
+        let sending = self.send::<Value>(call, progress);
+        let (envelope, _) = match &call.body {
+            Body::Image { .. } => sending.await?,
+            // LXD 5.0 makes networks and pools within the request; a cluster's members have been seen to wait there
+            // for each other, for good.
+            _ => match tokio::time::timeout(self.timeout, sending).await {
+                Ok(answer) => answer?,
+                Err(_) => return Err(Error::TimedOut(format!("{} {}", method(call.method), call.path))),
+            },
+        };
         if envelope.kind != "async" {
             return Ok(envelope.metadata.unwrap_or_default());
         }

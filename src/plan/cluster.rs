@@ -104,8 +104,8 @@ impl<'a> Builder<'a> {
         };
         if !is_there {
             let text = format!(
-                "{} is on {}, and the file says `target: {target}`, which counts when it is made; `lxc move {} --target {target}` moves it",
-                object.address, member.name, object.name
+                "{} is on {}, and the file says `target: {target}`, which counts when it is made; `lxc move {} --target {target} --project {}` moves it",
+                object.address, member.name, object.name, object.project
             );
             self.note(&object.address, "moved", text);
         }
