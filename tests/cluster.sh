@@ -139,24 +139,24 @@ start() {
     touch "$dir/whole"
 }
 
-# What the cluster says of a member: Online, Offline, …
-status() { # MEMBER
-    local other
+# True if every daemon that runs says so of a member: Online, Offline, …
+is_agreed() { # MEMBER STATUS
+    local other said
     for other in "${MEMBERS[@]}"; do
         live_pid "$dir/$other.pid" lxd >/dev/null || continue
-        member_lxc "$other" query '/1.0/cluster/members?recursion=1' 2>/dev/null |
-            jq -r --arg name "$1" '.[] | select(.server_name == $name) | .status' && return
+        said=$(member_lxc "$other" query '/1.0/cluster/members?recursion=1' 2>/dev/null |
+            jq -r --arg name "$1" '.[] | select(.server_name == $name) | .status') || return 1
+        [[ $said == "$2" ]] || return 1
     done
-    return 1
 }
 
 await() { # MEMBER STATUS
     local try
     for try in {1..300}; do
-        [[ $(status "$1") != "$2" ]] || return 0
+        is_agreed "$1" "$2" && return
         sleep 0.2
     done
-    die "$1 is not $2 after a minute: $(status "$1")"
+    die "$1 is not $2 after a minute: $(member_lxc "$1" cluster list 2>&1)"
 }
 
 kill_member() { # MEMBER

@@ -154,7 +154,7 @@ impl One<'_> {
     }
 
     /// The object as it is now.
-    async fn read(&self, id: &Id, live: &Raw) -> Result<Option<(Raw, Option<String>)>, Error> {
+    pub(super) async fn read(&self, id: &Id, live: &Raw) -> Result<Option<(Raw, Option<String>)>, Error> {
         let Some(kind) = self.work.kind else { return Ok(None) };
         match self.client.read::<Raw>(&kind.call(Method::Get, id, live)).await {
             Ok((raw, etag)) => Ok(Some((raw, etag))),
@@ -192,7 +192,7 @@ impl One<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        self.write_description(kind, &id, object).await
     }
 
     /// True if the object is there with this run's stamp.
@@ -266,7 +266,7 @@ impl One<'_> {
         Err(Failure::because("changed under us, again and again; plan again when it is at rest"))
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         kind: &dyn Kind,
         id: &Id,

@@ -90,7 +90,7 @@ pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -
     // Beside the lists: a machine by itself is asked nothing more.
     let server = async {
         let server = client.server().await?;
-        let cluster = if server.is_clustered { Cluster::read(client).await? } else { Cluster::default() };
+        let cluster = if server.is_clustered { Cluster::read(client, &server.name).await? } else { Cluster::default() };
         Ok::<_, lxd::Error>((server, cluster))
     };
     let first = wanted(&snapshot.projects, &named, &pools);
