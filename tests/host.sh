@@ -43,7 +43,8 @@ mount_cgroups() {
 start_lxcfs() { # LOG PIDFILE
     quietly mountpoint /var/lib/lxcfs && return
     mkdir -p /var/lib/lxcfs
-    setsid lxcfs /var/lib/lxcfs </dev/null >"$1" 2>&1 &
+    # With a lock of its own: the common one, /run/lxcfs.pid, would keep a second bed from starting.
+    setsid lxcfs --pidfile "$2" /var/lib/lxcfs </dev/null >"$1" 2>&1 &
     echo $! >"$2"
     local try
     for try in {1..50}; do

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check and test of lxdeploy, on a real LXD daemon of its own: `tests/run.sh`.
+# Every check and test of lxdeploy, on a real LXD daemon and a cluster of its own: `tests/run.sh`.
 #
 # Needs root on Debian 12 or later, and a Rust toolchain; all else is installed. A group that fails does not
 # keep the others from running. The last line is `N passed, N failed`; the exit code is 1 if any failed.
@@ -15,10 +15,12 @@ passed=0
 failed=0
 failures=()
 bed=
+cluster=
 output=$(mktemp)
 
 finish() {
     [[ -z $bed ]] || tests/bed.sh stop "$bed"
+    [[ -z $cluster ]] || tests/cluster.sh stop "$cluster"
     rm -f "$output"
 }
 trap finish EXIT
@@ -70,7 +72,10 @@ check 'cargo fmt' cargo fmt --check
 check 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings
 tests 'unit tests' --lib
 
-printf '\n== a private LXD\n'
+printf '\n== a private LXD, and a cluster of three\n'
+cluster=$(mktemp -d /tmp/cl.XXXXXX)
+export LXDEPLOY_TEST_CLUSTER_DIR=$cluster # without a cluster its tests fail, and say so
+tests/cluster.sh start "$cluster" || fail 'tests/cluster.sh start'
 bed=$(mktemp -d /tmp/lxd.XXXXXX)
 if tests/bed.sh start "$bed"; then
     export LXDEPLOY_TEST_DIR=$bed

@@ -1,6 +1,6 @@
 //! Pools and networks: made in LXD's two steps, and what is each member's own.
 
-use crate::bed::{Case, MEMBERS, query};
+use crate::bed::{Case, MEMBERS, lxc, query};
 
 const SITE: &str = r#"
 storage_pools:
@@ -57,7 +57,7 @@ fn pools_and_networks_are_made_on_every_member_and_keep_what_is_each_members_own
     let whole = query("n1", "networks/t-members-mac?target=n2").unwrap();
     let body = serde_json::json!({"config": whole["config"], "description": whole["description"]});
     let body = body.to_string().replace("\"cable\"", "\"lo\"");
-    case.lxc("n1", &["query", "-X", "PUT", "-d", &body, "/1.0/networks/t-members-mac?target=n2"]);
+    lxc("n1", &["query", "-X", "PUT", "-d", &body, "/1.0/networks/t-members-mac?target=n2"]).exits(0);
     assert_eq!(parents(), ["lo", "lo", "cable"]);
     let plan = case.plan("n1");
     assert_eq!(plan.actions(), ["networks.t-members-mac: update"]);
