@@ -256,6 +256,11 @@ impl Snapshot {
                     raw.insert("pool".into(), pool.clone().into());
                 }
                 let id = Id { project, pool: request.pool.clone(), name: request.kind.name_of(&raw) };
+                // Volumes of one name may lie on several members of a cluster: the one with a stamp counts.
+                let is_known = |known: &Raw| !request.kind.stamps(known).is_empty();
+                if request.pool.is_some() && self.get(request.kind.section(), &id).is_some_and(is_known) {
+                    continue;
+                }
                 self.insert(request.kind.section(), id, raw);
             }
         }

@@ -109,7 +109,19 @@ impl Client {
     /// # Errors
     /// The server's refusal, a broken connection, or an answer of another shape.
     pub async fn read<T: DeserializeOwned>(&self, call: &Call) -> Result<(T, Option<String>), Error> {
-        let (envelope, etag) = self.retried(call).await?;
+        let mut answer = self.retried(call).await;
+        for pause in [100, 400, 1600] {
+            match &answer {
+                // A cluster that lost its leader has none for a moment.
+                Err(error @ Error::Api { .. }) if error.is_transient() => {
+                    tracing::debug!("{}: {error}; trying again", call.path);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                    answer = self.retried(call).await;
+                }
+                _ => break,
+            }
+        }
+        let (envelope, etag) = answer?;
         // Incus answers an empty list with null.
         let metadata = envelope.metadata.map_or_else(|| T::deserialize(Value::Null), Ok);
         let metadata = metadata.map_err(|_| Error::Protocol(format!("{}: no metadata", call.path)))?;

@@ -1,5 +1,7 @@
 //! Where instances live, and which member is asked.
 
+use serde_json::Value;
+
 use crate::bed::{self, Case, MEMBERS, lxc};
 
 const BASE: &str = r#"
@@ -72,4 +74,43 @@ instances:
     case.run("n1", &["apply", "site.yaml", "--yes", "--replace", "instances.one"]).exits(0);
     assert_eq!(bed::query("n2", "instances/one?project=t-anyone").unwrap()["location"], "n1");
     case.destroy("n2");
+}
+
+/// A volume lies on one member; others may have one of the same name.
+#[test]
+fn volumes_are_made_where_the_file_says() {
+    let case = Case::new("volumes");
+    let site = r#"
+storage_volumes:
+  other: {pool: default}
+  data: {pool: default, target: n3, config: {user.a: x}}
+instances:
+  uses: {image: bb, profiles: [base], stop_timeout: 0s, target: n3, devices: {data: {type: disk, pool: default, source: data, path: /data}}}
+"#;
+    case.site(&format!("{BASE}{site}"));
+    case.apply("n1").says("instances.uses started");
+    let volumes = || {
+        let volumes = case.get("n2", "storage-pools/default/volumes/custom?recursion=1");
+        let of = |volume: &Value| format!("{} {}", volume["location"], volume["config"]["user.a"]);
+        let volumes = volumes.as_array().unwrap().iter().filter(|volume| volume["name"] == "data");
+        let mut volumes: Vec<String> = volumes.map(of).collect();
+        volumes.sort();
+        volumes
+    };
+    case.lxc("n1", &["storage", "volume", "create", "default", "data", "--target", "n1"]);
+    case.lxc("n1", &["storage", "volume", "create", "default", "data", "--target", "n2"]);
+    assert_eq!(case.plan("n2").actions(), Vec::<String>::new());
+    case.site(&format!("{BASE}{}", site.replace("user.a: x", "user.a: y")));
+    case.apply("n2");
+    assert_eq!(volumes(), [r#""n1" null"#, r#""n2" null"#, r#""n3" "y""#]);
+    // Only the site's own goes.
+    case.site(&format!("{BASE}storage_volumes: {{other: {{pool: default}}}}"));
+    case.run("n1", &["apply", "site.yaml", "--yes", "--delete-data"]).exits(0);
+    assert_eq!(volumes(), [r#""n1" null"#, r#""n2" null"#]);
+    let destroyed = case.run("n2", &["destroy", "site.yaml", "--yes", "--delete-data"]).exits(0);
+    destroyed.says("projects.t-volumes is kept: volumes in it are not known to be this site's");
+    for member in ["n1", "n2"] {
+        case.lxc("n3", &["storage", "volume", "delete", "default", "data", "--target", member]);
+    }
+    case.destroy("n1");
 }
