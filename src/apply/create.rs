@@ -34,7 +34,7 @@ impl One<'_> {
         for call in kind.create(object, &creation).into_iter().map(|call| self.in_its_protocol(call)) {
             self.make(kind, &id, &call, is_pending(&call)).await?;
         }
-        Ok(())
+        self.write_description(kind, &id, object).await
     }
 
     /// Sends a creation until it is settled. `is_part`: on one member of a cluster, before the whole.

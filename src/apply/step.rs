@@ -161,7 +161,7 @@ impl One<'_> {
         Err(Failure::because("changed under us, again and again; plan again when it is at rest"))
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         kind: &dyn Kind,
         id: &Id,

@@ -31,7 +31,7 @@ mod stamp;
 mod storage_pool;
 mod storage_volume;
 
-pub use object::{Check, Condition, Declared, Fields, ImageRef, Lifecycle, Object, Power, Reference, Wanted};
+pub use object::{Check, Condition, Declared, Fields, ImageRef, Lifecycle, Object, Power, Reference, Target, Wanted};
 pub use stamp::{Record, Stamp, hash};
 
 /// Every kind, in the order in which they are created; deleted the other way round.

@@ -43,14 +43,20 @@ impl Cluster {
         Cluster { members, silent: BTreeSet::new() }
     }
 
-    /// Asks the server for its members.
+    /// Asks a member, `own`, for all of them.
     ///
     /// # Errors
     /// The server's refusal, but that a certificate may not see them.
-    pub async fn read(client: &Client) -> Result<Cluster, Error> {
+    pub async fn read(client: &Client, own: &str) -> Result<Cluster, Error> {
         let call = Call::get(&["cluster", "members"]).query("recursion", "1");
         match client.read::<Vec<Member>>(&call).await {
-            Ok((members, _)) => Ok(Cluster::new(members)),
+            Ok((mut members, _)) => {
+                // Who answers is there; just started, it may still be without a heartbeat in the cluster's books.
+                for member in members.iter_mut().filter(|member| member.name == own && member.status == "Offline") {
+                    member.status = "Online".to_owned();
+                }
+                Ok(Cluster::new(members))
+            }
             Err(error) if error.is_forbidden() => Ok(Cluster::default()),
             Err(error) => Err(error),
         }

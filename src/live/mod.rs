@@ -126,7 +126,7 @@ async fn gather(
     // Beside the lists: a machine by itself is asked nothing more.
     let server = async {
         let server = client.server().await?;
-        let cluster = if server.is_clustered { Cluster::read(client).await? } else { Cluster::default() };
+        let cluster = if server.is_clustered { Cluster::read(client, &server.name).await? } else { Cluster::default() };
         Ok::<_, lxd::Error>((server, cluster))
     };
     let first = wanted(&snapshot.projects, &named, &pools);
@@ -280,6 +280,11 @@ impl Snapshot {
                     raw.insert("pool".into(), pool.clone().into());
                 }
                 let id = Id { project, pool: request.pool.clone(), name: request.kind.name_of(&raw) };
+                // Volumes of one name may lie on several members of a cluster: the one with a stamp counts.
+                let is_known = |known: &Raw| !request.kind.stamps(known).is_empty();
+                if request.pool.is_some() && self.get(request.kind.section(), &id).is_some_and(is_known) {
+                    continue;
+                }
                 self.insert(request.kind.section(), id, raw);
             }
         }

@@ -4,6 +4,7 @@
 
 mod bed;
 
+mod alone;
 mod applying;
 mod deleting;
 mod drifting;
