@@ -9,6 +9,7 @@
 #          unix.socket      the API; clients find it by LXD_DIR=DIR, lxc those of an Incus too. Its group is
 #                           lxd, whose members are as good as root anyway
 #          busybox.tar.xz   an image of 1 MB that boots in a third of a second and asks for an address
+#          lxd.pid, lxd.log the daemon's, be it LXD or Incus
 #          https-address    where the daemon listens for HTTPS
 #          trust-password   what enrols a client certificate there; Incus has no such thing
 #          incus            on a bed of Incus, its own client
@@ -17,7 +18,7 @@
 # stop   takes all of it away: instances, bridges, mounts, the daemon and DIR. A daemon that died is no
 #        obstacle, nor is a bed that is gone already.
 #
-# Needs root.
+# Without a word about it, a new bed is of the kind that LXDEPLOY_TEST_KIND names. Needs root.
 set -euo pipefail
 
 PACKAGES=(lxd lxd-client lxd-tools lxcfs dnsmasq-base iproute2 nftables iptables squashfs-tools uidmap attr acl
@@ -71,7 +72,7 @@ start() {
     if [[ $kind == incus ]]; then
         unpack_incus
         ln -sfn "$INCUS_ROOT/usr/bin/incus" "$dir/incus"
-        live_pid "$dir/incus.pid" incusd >/dev/null || start_incus "$dir" lxd "$dir/incus.log" "$dir/incus.pid"
+        live_pid "$dir/lxd.pid" incusd >/dev/null || start_incus "$dir" lxd "$dir/lxd.log" "$dir/lxd.pid"
     else
         live_pid "$dir/lxd.pid" lxd >/dev/null || start_lxd "$dir" lxd "$dir/lxd.log" "$dir/lxd.pid"
     fi
@@ -150,7 +151,7 @@ stop() {
     kind=$(cat "$dir/bed")
     local pid daemon=lxd
     [[ $kind == lxd ]] || daemon=incusd
-    if pid=$(live_pid "$dir/$kind.pid" "$daemon"); then
+    if pid=$(live_pid "$dir/lxd.pid" "$daemon"); then
         empty_daemon || true
         end_process "$pid"
     fi
@@ -162,7 +163,8 @@ stop() {
 
 [[ ${1-} == start && ($# -eq 2 || $# -eq 3 && ($3 == lxd || $3 == incus)) || ${1-} == stop && $# -eq 2 ]] ||
     die "usage: tests/bed.sh start DIR [lxd|incus] | stop DIR"
-kind=${3:-lxd}
 dir=$(realpath -m -- "$2")
+kind=${3:-$(cat "$dir/bed" 2>/dev/null || true)}
+kind=${kind:-${LXDEPLOY_TEST_KIND:-lxd}}
 [[ $dir == /?*/?* ]] || die "$dir: a directory of its own is needed"
 "$1"

@@ -9,31 +9,29 @@ INCUS_ROOT=/var/cache/lxdeploy-tests/incus
 debian_sources() {
     local codename
     codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    # Sources that were never updated have no codename yet; their release is what the file says.
-    apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-        awk -v suite="$codename" '($2 == suite || $3 == suite) && $4 == "main" {print $1, suite}' | sort -u
+    apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' |
+        awk -v suite="$codename" '$2 == suite && $3 == "main" {print $1, suite}' | sort -u
 }
 
 # Incus, and what it needs and is not installed here. Debian 12 has it in its backports.
 unpack_incus() {
     [[ -d $INCUS_ROOT ]] && return
-    local work sources uri suite signed= release=() package
+    local work sources signed="" package
     sources=$(debian_sources)
+    [[ -n $sources ]] || { apt-get update -qq >&2; sources=$(debian_sources); }
     [[ -n $sources ]] || die "apt knows no source of Debian itself, so none of Incus"
     mkdir -p "$(dirname "$INCUS_ROOT")"
     work=$(mktemp -d "$INCUS_ROOT.XXXXXX")
     mkdir -p "$work"/{root,lists/partial,cache/archives/partial}
     [[ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] '
-    while read -r uri suite; do
-        echo "deb $signed$uri $suite main"
-        # Where the release itself has it, its backports are not asked.
-        [[ $(apt_candidate incus-base) == *[0-9]* ]] || echo "deb $signed$uri $suite-backports main"
-    done <<<"$sources" >"$work/sources.list"
-    suite=$(awk '$(NF - 1) ~ /-backports$/ {print $(NF - 1); exit}' "$work/sources.list")
-    [[ -z $suite ]] || release=(-t "$suite")
     say "fetching Incus"
-    own_apt "$work" -qq update >&2
-    own_apt "$work" -qq "${release[@]}" install -y --download-only --no-install-recommends incus-base >/dev/null
+    sed "s#.*#deb $signed& main#" <<<"$sources" >"$work/sources.list"
+    own_apt "$work" apt-get -qq update >&2
+    if [[ $(own_apt "$work" apt-cache policy incus-base) != *Candidate:\ [0-9]* ]]; then
+        sed "s#.*#deb $signed&-backports main#" <<<"$sources" >>"$work/sources.list"
+        own_apt "$work" apt-get -qq update >&2
+    fi
+    own_apt "$work" apt-get -qq install -y --download-only --no-install-recommends incus-base >/dev/null
     for package in "$work"/cache/archives/*.deb; do dpkg -x "$package" "$work/root"; done
     [[ -x $work/root/usr/libexec/incus/incusd ]] || die "no incusd in Debian's package incus-base"
     chmod 755 "$work/root"
@@ -42,17 +40,10 @@ unpack_incus() {
     rm -rf "$work"
 }
 
-# The version that apt would install; `(none)` or nothing where it knows none.
-apt_candidate() { # PACKAGE
-    apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" {print $2}'
-}
-
-# apt-get with sources, lists and archives of its own. What is installed it reads from the machine.
-own_apt() { # DIRECTORY ARGUMENT…
-    local own=(sourcelist="$1/sources.list" sourceparts=/dev/null)
-    DEBIAN_FRONTEND=noninteractive apt-get "${own[@]/#/-oDir::Etc::}" -oDir::State::lists="$1/lists" \
-        -oDir::Cache="$1/cache" -oAPT::Get::List-Cleanup=false -oAcquire::Languages=none \
-        -oAPT::Sandbox::User=root "${@:2}"
+# apt with sources, lists and archives of its own. What is installed it reads from the machine.
+own_apt() { # DIRECTORY PROGRAM ARGUMENT…
+    DEBIAN_FRONTEND=noninteractive "$2" -oDir::Etc::sourcelist="$1/sources.list" -oDir::Etc::sourceparts=/dev/null \
+        -oDir::State::lists="$1/lists" -oDir::Cache="$1/cache" -oAcquire::Languages=none -oAPT::Sandbox::User=root "${@:3}"
 }
 
 start_incus() { # DIRECTORY GROUP LOG PIDFILE

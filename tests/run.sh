@@ -73,7 +73,7 @@ tests_on() { # KIND WHAT ARGUMENT…
     printf '\n== a private daemon: %s\n' "$1"
     bed=$(mktemp -d "/tmp/$1.XXXXXX")
     if tests/bed.sh start "$bed" "$1"; then
-        export LXDEPLOY_TEST_DIR=$bed
+        export LXDEPLOY_TEST_DIR=$bed LXDEPLOY_TEST_KIND=$1
         tests "${@:2}"
     else
         fail "tests/bed.sh start $1"

@@ -6,7 +6,7 @@
 //!   split: {source: {files: [meta.tar.xz, rootfs.squashfs]}, properties: {os: debian}, public: false}
 //!   dated: {source: {file: old.tar.xz}, description: leaves soon, expires_at: "2030-01-01T00:00:00Z", profiles: [base]}
 //!   web:   {source: {server: "https://images.example", protocol: simplestreams, alias: debian/12}, auto_update: true}
-//!   other: {source: {server: "https://lxd.example:8443", protocol: lxd, alias: debian}}  # its certificate: a remote's of that URL
+//!   other: {source: {server: "https://lxd.example:8443", protocol: lxd, alias: debian}}  # or incus, which is the same; its certificate: a remote's of that URL
 //!   there: {source: {alias: debian-12}}        # must exist at the target; never created, changed or deleted
 //! ```
 //!

@@ -78,3 +78,31 @@ pub(super) async fn read_one(client: &Client, request: &Request, name: &str) -> 
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::by_section;
+
+    fn asked(section: &str, project: Option<&str>, projects: &Projects) -> Vec<String> {
+        let request = Request::list(by_section(section).unwrap(), project.map(str::to_owned), None);
+        let shown = |request: Request| format!("{:?} by {:?}", request.project, request.through);
+        narrow(vec![request], projects, &[]).into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn its_own_projects_and_through_them_what_they_share() {
+        let mut projects = Projects::default();
+        let rows = [r#"{"name":"a","config":{"features.images":"true"}}"#, r#"{"name":"b","config":{}}"#];
+        projects.learn(&rows.map(|row| serde_json::from_str(row).unwrap()));
+        projects.restrict();
+        assert_eq!(asked("instances", None, &projects), [r#"Some("a") by None"#, r#"Some("b") by None"#]);
+        assert_eq!(asked("profiles", Some("a"), &projects), [r#"Some("a") by None"#]);
+        assert_eq!(asked("profiles", Some("other"), &projects), [""; 0]);
+        assert_eq!(asked("networks", Some("default"), &projects), [r#"Some("default") by Some("a")"#]);
+        assert_eq!(asked("images", Some("default"), &projects), [r#"Some("default") by Some("b")"#]);
+        projects.learn(&[serde_json::from_str(r#"{"name":"default","config":{}}"#).unwrap()]);
+        projects.restrict();
+        assert_eq!(asked("networks", Some("default"), &projects), [r#"Some("default") by None"#]);
+    }
+}

@@ -146,7 +146,7 @@ impl fmt::Display for Error {
             Error::Untrusted(endpoint) => write!(
                 f,
                 "{endpoint} does not trust this client's certificate; at the server, `lxc config trust add --name lxdeploy` \
-                 prints a token for `lxdeploy remote add NAME TOKEN`"
+                 prints a token for `lxdeploy remote add NAME TOKEN` (`incus config trust add lxdeploy` for Incus)"
             ),
             Error::Protocol(what) => write!(f, "the server's answer is not LXD's: {what}"),
             Error::Config(what) => f.write_str(what),

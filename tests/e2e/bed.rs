@@ -83,9 +83,14 @@ impl Case {
     pub fn on(server: &Path, name: &str) -> Case {
         static SUBNETS: AtomicU8 = AtomicU8::new(1);
         assert!(name.len() <= 10, "bridge names have 15 characters");
-        let net = format!("10.211.{}", SUBNETS.fetch_add(1, Ordering::Relaxed));
+        let number = SUBNETS.fetch_add(1, Ordering::Relaxed);
+        let net = format!("10.211.{number}");
         let directory = tempfile::tempdir().unwrap();
-        std::fs::copy(server.join("busybox.tar.xz"), directory.path().join("busybox.tar.xz")).unwrap();
+        // Each its own fingerprint, by padding that xz passes over: two projects with one image share its file, and
+        // LXD loses it where one of them makes the image just while the other deletes its own.
+        let mut image = std::fs::read(server.join("busybox.tar.xz")).unwrap();
+        image.extend(std::iter::repeat_n(0, 4 * usize::from(number)));
+        std::fs::write(directory.path().join("busybox.tar.xz"), image).unwrap();
         let server = server.to_owned();
         Case { name: format!("t-{name}"), net, bridge: format!("t-{name}"), server, directory }
     }

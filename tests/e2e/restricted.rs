@@ -43,7 +43,7 @@ profiles:
     config: {limits.memory: 256MiB}
     devices: {root: {type: disk, path: /, pool: "@NAME@"}, eth0: {type: nic, network: "@BRIDGE@"}}
 instances:
-  one: {image: bb, profiles: [base], stop_timeout: 0s, ready: [ipv4], devices: {v: {type: disk, pool: "@NAME@", source: v, path: /v}}}
+  one: {image: bb, profiles: [base], stop_timeout: 0s, ready: [ipv4, {exec: [test, -e, /etc/passwd], timeout: 20s}], devices: {v: {type: disk, pool: "@NAME@", source: v, path: /v}}}
 "#;
 
 #[test]
@@ -158,19 +158,30 @@ fn a_project_that_it_may_not_see_is_named_with_the_remedy() {
 }
 
 #[test]
-fn images_of_a_project_without_its_own_are_shared_too() {
-    let case = enrolled("noimages", &["features.images=false"]);
+fn what_a_project_has_no_feature_for_is_shared_too() {
+    let features = ["features.images=false", "features.profiles=false", "features.storage.volumes=false"];
+    let case = enrolled("noimages", &features);
     case.repack("touch x/rootfs/root/shared");
     let site = "remote: dc\nimages: {bb: {source: {file: busybox.tar.xz}, aliases: [t-noimages]}}\n\
-        instances: {one: {image: bb, state: stopped, devices: {root: {type: disk, path: /, pool: default}}}}\n";
+        storage_volumes: {t-noimages: {pool: default, description: not theirs}}\n\
+        profiles: {t-noimages: {description: not theirs, devices: {root: {type: disk, path: /, pool: default}}}}\n\
+        instances: {one: {image: bb, state: stopped, profiles: [t-noimages]}}\n";
     case.site(site);
+    assert_eq!(case.refusals(&[]), ["restricted", "restricted", "restricted"]);
     let refused = case.run(&["apply", "site.yaml", "--yes"]).exits(1).says("image import").says("is restricted");
     refused.says("nothing is written");
     let tarball = case.path("busybox.tar.xz");
     lxc(&["image", "import", tarball.to_str().unwrap(), "--alias", "t-noimages"]).exits(0);
     let target = lxc(&["query", "/1.0/images/aliases/t-noimages"]).exits(0).json()["target"].clone();
-    let image = [format!("images/{}", target.as_str().unwrap())];
-    let before = seen(&image, true);
+    lxc(&["profile", "create", "t-noimages"]).exits(0);
+    lxc(&["profile", "device", "add", "t-noimages", "root", "disk", "path=/", "pool=default"]).exits(0);
+    lxc(&["storage", "volume", "create", "default", "t-noimages"]).exits(0);
+    let shared = [
+        format!("images/{}", target.as_str().unwrap()),
+        "profiles/t-noimages".to_owned(),
+        "storage-pools/default/volumes/custom/t-noimages".to_owned(),
+    ];
+    let before = seen(&shared, true);
     case.apply(&[]).says("instances.one created").says("images.bb: shared with others");
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     assert_eq!(case.get("instances/one")["config"]["volatile.base_image"], target);
@@ -178,12 +189,14 @@ fn images_of_a_project_without_its_own_are_shared_too() {
     case.site(&site.replace("image: bb", "image: t-noimages"));
     assert_eq!(case.plan(&[]).actions(), ["instances.one: replace"]);
     case.apply(&[]);
-    case.destroy(&[]).says("images.bb stays");
+    case.destroy(&["--delete-data"]).says("images.bb stays").says("profiles.t-noimages stays");
     // Its use is dated in it.
-    let mut after = seen(&image, true);
+    let mut after = seen(&shared, true);
     after[0]["last_used_at"] = before[0]["last_used_at"].clone();
     assert_eq!(after, before);
     lxc(&["image", "delete", "t-noimages"]).exits(0);
+    lxc(&["profile", "delete", "t-noimages"]).exits(0);
+    lxc(&["storage", "volume", "delete", "default", "t-noimages"]).exits(0);
     lxc(&["project", "delete", &case.name]).exits(0);
 }
 
