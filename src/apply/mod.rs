@@ -3,6 +3,7 @@
 mod create;
 mod driver;
 mod image;
+mod leftovers;
 mod power;
 pub mod schedule;
 mod send;

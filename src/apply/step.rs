@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::driver::Run;
+use super::leftovers;
 use super::send::TRIES;
 use crate::guest;
 use crate::kinds::{Kind, Object, Raw, body, image};
@@ -72,7 +73,10 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
     };
     match result {
         Ok(()) => Outcome::Done,
-        Err(Failure { message, details }) => Outcome::Failed { message, details },
+        Err(Failure { message, mut details }) => {
+            details.extend(leftovers::remedy(&message));
+            Outcome::Failed { message, details }
+        }
     }
 }
 

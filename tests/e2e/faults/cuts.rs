@@ -25,8 +25,8 @@ fn cut(name: &str, cuts: usize) {
     let (mut random, _) = Random::seeded("cuts");
     let (mut total, mut requests, mut ridden_out, mut runs) = (0, 0, 0, 0);
     let mut tally = Tally::default();
-    for (to, (_, expected)) in CIRCLE.iter().zip(&measured).cycle() {
-        if total >= cuts && *to == CIRCLE[0] {
+    for (round, (to, (_, expected))) in CIRCLE.iter().zip(&measured).cycle().enumerate() {
+        if total >= cuts && round.is_multiple_of(CIRCLE.len()) {
             break;
         }
         let seed = random.next();

@@ -21,8 +21,8 @@ fn kill(name: &str, kills: usize) {
     let (mut random, _) = Random::seeded("kills");
     let mut tally = Tally::default();
     // To the end of a circle, so that nothing is left.
-    for (to, (length, expected)) in CIRCLE.iter().zip(&measured).cycle() {
-        if tally.hits >= kills && *to == CIRCLE[0] {
+    for (round, (to, (length, expected))) in CIRCLE.iter().zip(&measured).cycle().enumerate() {
+        if tally.hits >= kills && round.is_multiple_of(CIRCLE.len()) {
             break;
         }
         let mut child = case.command(&arguments(&case, *to)).spawn().unwrap();

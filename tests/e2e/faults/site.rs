@@ -101,7 +101,11 @@ pub fn inventory(case: &Case) -> BTreeSet<String> {
                 let is_here = project == name && (raw["project"].is_null() || raw["project"] == *name);
                 let is_own = (what.starts_with(name) || raw["config"]["user.lxdeploy.site"] == *name || is_here)
                     && !(kind == "profiles" && what == "default" && !is_ours(&raw["config"]));
-                if is_own && !["networks", "network-acls"].contains(&kind) || what == case.bridge {
+                // A bridge that LXD does not know any more is told as such below.
+                let is_own = is_own && raw["managed"] != false;
+                if is_own && !["networks", "network-acls"].contains(&kind)
+                    || what == case.bridge && raw["managed"] == true
+                {
                     found.insert(format!("{kind}/{what} {}", text("status")));
                 }
             }
