@@ -2,6 +2,14 @@
 //! the bridge and the dnsmasq of a network whose creation it did not end, deletes the network without them, and
 //! cannot make it again.
 
+/// Why a network that is deleted is not gone.
+pub(super) fn bridge(name: &str) -> String {
+    format!(
+        "deleted, but its bridge is left, since its creation or deletion was interrupted: at the server, end its \
+         dnsmasq (`pgrep -af -- --interface={name}` shows it) and `ip link delete {name}`"
+    )
+}
+
 /// What to do at the server, where LXD's words are those of such a leftover.
 pub(super) fn remedy(message: &str) -> Option<String> {
     let quoted = |before: &str| message.split_once(before)?.1.split_once('"').map(|(name, _)| name);

@@ -205,6 +205,13 @@ impl One<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+        if kind.section() == "networks"
+            && let Some((left, _)) = self.read(id, &live).await?
+            && !kind.is_managed(&left)
+        {
+            // LXD lists the machine's own interfaces, too.
+            return Err(Failure::because(leftovers::bridge(&id.name)));
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::random::{Random, rounds};
-use super::site::{CIRCLE, Tally, arguments, converge, measure};
+use super::site::{CIRCLE, Tally, apart, arguments, converge, measure};
 use crate::bed::{Case, finish, lxc_on};
 
 /// A daemon that no other test uses; it ends with the test.
@@ -68,7 +68,7 @@ fn soak_daemon() {
 }
 
 fn kill(daemon: &Daemon, name: &str, kills: usize) {
-    let case = Case::on(&daemon.directory, name);
+    let case = apart(Case::on(&daemon.directory, name));
     weigh(&case, 6);
     let measured = measure(&case);
     let (mut random, _) = Random::seeded("kills of the daemon");

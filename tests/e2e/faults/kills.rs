@@ -1,7 +1,7 @@
 //! kill -9 of lxdeploy at random moments.
 
 use super::random::{Random, rounds};
-use super::site::{CIRCLE, Tally, arguments, converge, measure};
+use super::site::{CIRCLE, Tally, apart, arguments, converge, measure};
 use crate::bed::Case;
 
 #[test]
@@ -16,7 +16,7 @@ fn soak_kills() {
 }
 
 fn kill(name: &str, kills: usize) {
-    let case = Case::new(name);
+    let case = apart(Case::new(name));
     let measured = measure(&case);
     let (mut random, _) = Random::seeded("kills");
     let mut tally = Tally::default();
