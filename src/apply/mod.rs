@@ -4,6 +4,7 @@ mod cluster;
 mod create;
 mod driver;
 mod image;
+mod leftovers;
 pub mod lock;
 mod power;
 pub mod schedule;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::cluster;
 use super::driver::Run;
+use super::leftovers;
 use super::lock::Lock;
 use super::send::TRIES;
 use crate::guest;
@@ -80,6 +81,7 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
         Ok(()) => Outcome::Done,
         Err(Failure { message, mut details }) => {
             details.extend(forbidden::remedy(&message, context.run.snapshot.server.program()));
+            details.extend(leftovers::remedy(&message));
             Outcome::Failed { message: cluster::explained(message, &context.run.snapshot.cluster), details }
         }
     }
@@ -215,6 +217,13 @@ impl One<'_> {
                 Err(error) if error.is_not_found() && self.read(id, &live).await?.is_none() => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        if kind.section() == "networks"
+            && let Some((left, _)) = self.read(id, &live).await?
+            && !kind.is_managed(&left)
+        {
+            // LXD lists the machine's own interfaces, too.
+            return Err(Failure::because(leftovers::bridge(&id.name)));
         }
         Ok(())
     }
