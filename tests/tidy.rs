@@ -35,6 +35,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("kinds", IMPURE),
     ("kinds", &["lxd::Client", "lxd::client", "Client>", "&Client"]),
     ("apply/schedule", IMPURE),
+    ("apply/explain", IMPURE),
     ("site", &["tokio", "reqwest", "std::net", "async fn"]),
     ("report", &["tokio", "reqwest", "std::net", "async fn", "Client"]),
 ];

@@ -72,7 +72,10 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
     };
     match result {
         Ok(()) => Outcome::Done,
-        Err(Failure { message, details }) => Outcome::Failed { message, details },
+        Err(Failure { message, mut details }) => {
+            details.extend(one.explained(&message).await);
+            Outcome::Failed { message, details }
+        }
     }
 }
 
@@ -96,12 +99,12 @@ impl One<'_> {
         self.work.kind.ok_or_else(|| Failure::because("a step without a kind"))
     }
 
-    fn object(&self) -> Result<&Object, Failure> {
+    pub(super) fn object(&self) -> Result<&Object, Failure> {
         self.work.object.as_ref().ok_or_else(|| Failure::because("a step without an object"))
     }
 
     /// Where the object lives under its new name.
-    fn id(&self) -> Id {
+    pub(super) fn id(&self) -> Id {
         match &self.work.object {
             Some(object) if object.lifecycle.is_some() => Id { name: object.name.clone(), ..self.change.id.clone() },
             _ => self.change.id.clone(),
@@ -150,7 +153,7 @@ impl One<'_> {
     }
 
     /// The object as it is now.
-    async fn read(&self, id: &Id, live: &Raw) -> Result<Option<(Raw, Option<String>)>, Error> {
+    pub(super) async fn read(&self, id: &Id, live: &Raw) -> Result<Option<(Raw, Option<String>)>, Error> {
         let Some(kind) = self.work.kind else { return Ok(None) };
         match self.client.read::<Raw>(&kind.call(Method::Get, id, live)).await {
             Ok((raw, etag)) => Ok(Some((raw, etag))),
@@ -208,7 +211,7 @@ impl One<'_> {
             .is_some_and(|(raw, _)| self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(&raw).contains(stamp))))
     }
 
-    fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
+    pub(super) fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
         let Some((image, text, _)) = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref()) else {
             return Ok(None);
         };
@@ -352,14 +355,6 @@ impl One<'_> {
         self.power(&instance::power_call(&self.id(), action, None), "Running").await
     }
 
-    /// Nothing goes whose successor's image cannot be found.
-    fn check_successor(&self) -> Result<(), Failure> {
-        if self.change.action == Action::Replace {
-            self.image_source(self.object()?)?;
-        }
-        Ok(())
-    }
-
     async fn stop(&self) -> Result<(), Failure> {
         self.check_successor()?;
         let id = &self.change.id;
@@ -381,26 +376,11 @@ impl One<'_> {
     }
 
     async fn restart(&self) -> Result<(), Failure> {
-        if self.work.live.as_ref().and_then(|live| live.get("ephemeral")) == Some(&Value::Bool(true)) {
+        if self.is_ephemeral() {
             return self.restart_in_one().await;
         }
         self.stop().await?;
         self.power(&instance::power_call(&self.id(), "start", None), "Running").await
-    }
-
-    /// LXD deletes an ephemeral instance that stops, and spares it only where it restarts it itself.
-    async fn restart_in_one(&self) -> Result<(), Failure> {
-        let lifecycle = self.object()?.lifecycle.as_ref();
-        let timeout = lifecycle.map_or(instance::STOP_TIMEOUT, |lifecycle| lifecycle.stop_timeout);
-        let timeout = if self.context.run.force_stop { Duration::ZERO } else { timeout };
-        let call = |timeout| instance::power_call(&self.id(), "restart", Some(timeout));
-        if !timeout.is_zero() {
-            match self.send(&call(timeout)).await {
-                Ok(_) => return Ok(()),
-                Err(error) => tracing::info!("{}: not stopped in time ({error}); by force now", self.step.address),
-            }
-        }
-        self.send(&call(Duration::ZERO)).await.map(drop).map_err(Failure::from)
     }
 
     /// A change of power; where it fails to run, with what the instance has to say.

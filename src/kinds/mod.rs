@@ -28,6 +28,7 @@ mod ready;
 mod stamp;
 mod storage_pool;
 mod storage_volume;
+pub mod used_by;
 
 pub use object::{Check, Condition, Declared, Fields, ImageRef, Lifecycle, Object, Power, Reference, Wanted};
 pub use stamp::{Record, Stamp, hash};

@@ -6,6 +6,7 @@ mod bed;
 
 mod applying;
 mod deleting;
+mod explaining;
 mod failing;
 mod flags;
 mod ownership;
