@@ -5,6 +5,7 @@
 mod bed;
 
 mod applying;
+mod by_hand;
 mod deleting;
 mod explaining;
 mod failing;
