@@ -309,7 +309,7 @@ impl<'a> Builder<'a> {
 
     /// From the comparison of an object that is there to its change.
     pub fn settle(&mut self, object: &Object, id: Id, live: &Raw, record: Option<Record>, diff: Diff) {
-        let new_record = self.record(object, &diff.applied);
+        let mut new_record = Record { seen: diff.seen.clone(), ..self.record(object, &diff.applied) };
         for path in &diff.taken_over {
             self.note(
                 &object.address,
@@ -389,6 +389,9 @@ impl<'a> Builder<'a> {
         };
         if action == Action::Replace && !self.may_replace(object, &id, live, record.as_ref()) {
             return;
+        }
+        if action == Action::Replace {
+            new_record.seen = None;
         }
         let drift = fields.iter().any(|field| field.drift);
         let writes =

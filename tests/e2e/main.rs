@@ -10,6 +10,7 @@ mod deleting;
 mod explaining;
 mod failing;
 mod flags;
+mod following;
 mod ownership;
 mod renaming;
 mod replacing;
