@@ -5,14 +5,20 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::explain::{About, Cause, Facts, Unique, cause, lines};
-use super::step::One;
+use super::step::{Failure, One};
 use crate::kinds::{Raw, instance};
-use crate::lxd::Call;
+use crate::lxd::{Call, Method};
 use crate::model::{Id, Path, Verb, value};
 
 impl One<'_> {
-    /// Further lines about a failure.
-    pub(super) async fn explained(&self, message: &str) -> Vec<String> {
+    /// A failure with what its words leave out.
+    pub(super) async fn explained(&self, result: Result<(), Failure>) -> Result<(), Failure> {
+        let Err(mut failure) = result else { return Ok(()) };
+        failure.details.extend(self.explanation(&failure.message).await);
+        Err(failure)
+    }
+
+    async fn explanation(&self, message: &str) -> Vec<String> {
         let address = self.change.address.to_string();
         let Some(cause) = cause(message, &self.change.address.section) else { return vec![] };
         let name = self.id().name;
@@ -55,7 +61,8 @@ impl One<'_> {
     }
 
     async fn now(&self, id: &Id) -> Option<Raw> {
-        self.read(id, &self.work.live.clone().unwrap_or_default()).await.ok().flatten().map(|(raw, _)| raw)
+        let live = self.work.live.clone().unwrap_or_default();
+        self.ask(&self.work.kind?.call(Method::Get, id, &live)).await
     }
 
     async fn network(&self, name: &str) -> Option<Raw> {

@@ -6,6 +6,5 @@ mod facts;
 mod image;
 pub mod schedule;
 mod step;
-mod successor;
 
 pub use driver::{Interrupt, Run, run};

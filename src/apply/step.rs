@@ -27,8 +27,8 @@ pub struct Context<'a> {
 
 /// Why a step failed.
 pub(super) struct Failure {
-    message: String,
-    details: Vec<String>,
+    pub(super) message: String,
+    pub(super) details: Vec<String>,
 }
 
 impl From<Error> for Failure {
@@ -70,12 +70,10 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
         Verb::Restart => one.restart().await,
         Verb::Ready => one.ready().await,
     };
+    let result = one.explained(result).await;
     match result {
         Ok(()) => Outcome::Done,
-        Err(Failure { message, mut details }) => {
-            details.extend(one.explained(&message).await);
-            Outcome::Failed { message, details }
-        }
+        Err(Failure { message, details }) => Outcome::Failed { message, details },
     }
 }
 
@@ -99,7 +97,7 @@ impl One<'_> {
         self.work.kind.ok_or_else(|| Failure::because("a step without a kind"))
     }
 
-    pub(super) fn object(&self) -> Result<&Object, Failure> {
+    fn object(&self) -> Result<&Object, Failure> {
         self.work.object.as_ref().ok_or_else(|| Failure::because("a step without an object"))
     }
 
@@ -153,7 +151,7 @@ impl One<'_> {
     }
 
     /// The object as it is now.
-    pub(super) async fn read(&self, id: &Id, live: &Raw) -> Result<Option<(Raw, Option<String>)>, Error> {
+    async fn read(&self, id: &Id, live: &Raw) -> Result<Option<(Raw, Option<String>)>, Error> {
         let Some(kind) = self.work.kind else { return Ok(None) };
         match self.client.read::<Raw>(&kind.call(Method::Get, id, live)).await {
             Ok((raw, etag)) => Ok(Some((raw, etag))),
@@ -211,7 +209,7 @@ impl One<'_> {
             .is_some_and(|(raw, _)| self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(&raw).contains(stamp))))
     }
 
-    pub(super) fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
+    fn image_source(&self, object: &Object) -> Result<Option<ImageSource>, Failure> {
         let Some((image, text, _)) = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.image.as_ref()) else {
             return Ok(None);
         };
@@ -355,6 +353,14 @@ impl One<'_> {
         self.power(&instance::power_call(&self.id(), action, None), "Running").await
     }
 
+    /// Nothing goes whose successor's image cannot be found.
+    fn check_successor(&self) -> Result<(), Failure> {
+        if self.change.action == Action::Replace {
+            self.image_source(self.object()?)?;
+        }
+        Ok(())
+    }
+
     async fn stop(&self) -> Result<(), Failure> {
         self.check_successor()?;
         let id = &self.change.id;
@@ -376,11 +382,26 @@ impl One<'_> {
     }
 
     async fn restart(&self) -> Result<(), Failure> {
-        if self.is_ephemeral() {
+        if self.work.live.as_ref().and_then(|live| live.get("ephemeral")) == Some(&Value::Bool(true)) {
             return self.restart_in_one().await;
         }
         self.stop().await?;
         self.power(&instance::power_call(&self.id(), "start", None), "Running").await
+    }
+
+    /// LXD deletes an ephemeral instance that stops, and spares it only where it restarts it itself.
+    async fn restart_in_one(&self) -> Result<(), Failure> {
+        let lifecycle = self.object()?.lifecycle.as_ref();
+        let timeout = lifecycle.map_or(instance::STOP_TIMEOUT, |lifecycle| lifecycle.stop_timeout);
+        let timeout = if self.context.run.force_stop { Duration::ZERO } else { timeout };
+        let call = |timeout| instance::power_call(&self.id(), "restart", Some(timeout));
+        if !timeout.is_zero() {
+            match self.send(&call(timeout)).await {
+                Ok(_) => return Ok(()),
+                Err(error) => tracing::info!("{}: not stopped in time ({error}); by force now", self.step.address),
+            }
+        }
+        self.send(&call(Duration::ZERO)).await.map(drop).map_err(Failure::from)
     }
 
     /// A change of power; where it fails to run, with what the instance has to say.

@@ -85,7 +85,19 @@ async fn inside(client: &Client, id: &Id, condition: &Condition, limit: Duration
     let script = format!("{test}\n{LOOP}");
     let command: Vec<String> =
         ["sh", "-c", &script, "ready"].iter().map(|word| (*word).to_owned()).chain(arguments.iter().cloned()).collect();
-    match exec(client, id, &command, &environment).await {
+    let started = Instant::now();
+    let result = loop {
+        match exec(client, id, &command, &environment).await {
+            // Right after its start LXD may find no way in yet; nothing tells when it does.
+            Err(Error::Api { message, .. })
+                if message.contains("retrieve PID of executing child process") && started.elapsed() < limit =>
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            result => break result,
+        }
+    };
+    match result {
         Ok(0) => Ok(()),
         Ok(TIMED_OUT) => Err(format!("not within {}", format_duration(limit))),
         Ok(NO_CLIENT) => {

@@ -46,8 +46,6 @@ impl Error {
             "is already running",
             "failed to begin transaction",
             "no available dqlite leader",
-            // An exec right after the instance's start.
-            "retrieve pid of executing child process",
         ];
         match self {
             Error::NotSent(_) => true,
