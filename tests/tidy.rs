@@ -53,6 +53,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("kinds", IMPURE),
     ("kinds", &["lxd::Client", "lxd::client", "Client>", "&Client"]),
     ("apply/schedule", IMPURE),
+    ("apply/explain", IMPURE),
     ("site", &["tokio", "reqwest", "std::net", "async fn"]),
     ("report", &["tokio", "reqwest", "std::net", "async fn", "Client"]),
 ];

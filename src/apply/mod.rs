@@ -3,6 +3,8 @@
 mod cluster;
 mod create;
 mod driver;
+mod explain;
+mod facts;
 mod image;
 mod leftovers;
 pub mod lock;

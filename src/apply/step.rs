@@ -77,6 +77,7 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
         Verb::Restart => one.restart().await,
         Verb::Ready => one.ready().await,
     };
+    let result = one.explained(result).await;
     match result {
         Ok(()) => Outcome::Done,
         Err(Failure { message, mut details }) => {

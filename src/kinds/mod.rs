@@ -30,6 +30,7 @@ pub mod schema;
 mod stamp;
 mod storage_pool;
 mod storage_volume;
+pub mod used_by;
 
 pub use object::{Check, Condition, Declared, Fields, ImageRef, Lifecycle, Object, Power, Reference, Target, Wanted};
 pub use stamp::{Record, Stamp, hash};

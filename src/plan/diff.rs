@@ -17,6 +17,8 @@ pub struct Diff {
     pub applied: BTreeMap<String, String>,
     /// Leaves that are as wanted and not in the record yet.
     pub claims: bool,
+    /// The image's fingerprint that an adoption has seen; see [`Record::seen`].
+    pub seen: Option<String>,
     /// Leaves that the file no longer wants and that somebody else has set since: left.
     pub taken_over: Vec<Path>,
 }

@@ -111,7 +111,8 @@ fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidat
             continue;
         }
         let object = wanted.iter().find(|object| object.address == address).cloned();
-        if record.protect {
+        // A snapshot that was restored may have rewound the record.
+        if record.protect || object.as_ref().is_some_and(|object| object.protect) {
             builder.plan.refused.push(Refusal {
                 address: Some(address.clone()),
                 code: "protected",

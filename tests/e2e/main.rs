@@ -6,13 +6,16 @@ mod bed;
 
 mod alone;
 mod applying;
+mod by_hand;
 mod deleting;
 mod drifting;
 mod dumping;
+mod explaining;
 mod exporting;
 mod failing;
 mod faults;
 mod flags;
+mod following;
 mod locking;
 mod ownership;
 mod proxy;
