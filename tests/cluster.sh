@@ -3,8 +3,9 @@
 #
 #   tests/cluster.sh start DIR          makes it
 #   tests/cluster.sh stop DIR           takes it away
-#   tests/cluster.sh kill DIR MEMBER    kills a member's daemon; returns when the others call it offline
-#   tests/cluster.sh revive DIR MEMBER  starts that daemon again; returns when the member is online
+#   tests/cluster.sh kill DIR MEMBER    kills a member's daemon; its guests run on
+#   tests/cluster.sh lost DIR MEMBER    waits until the others call that member offline
+#   tests/cluster.sh revive DIR MEMBER  starts that daemon again, and waits until the member is online
 #
 # Each member (n1, n2, n3) is a daemon in a network and a mount namespace of its own, with a cable to a bridge that
 # lives in a fourth namespace: the machine's own networks, mounts and LXD are never touched, and several clusters
@@ -68,13 +69,16 @@ make_namespaces() {
     local member lan
     echo "cl-$$" >"$dir/prefix"
     lan=$(space lan)
-    ip netns add "$lan"
+    for member in "${MEMBERS[@]}" lan; do ip netns add "$(space "$member")"; done
     hold lan
+    # What others mount and unmount from now on does not reach in here; nor do we care what is wrong with the
+    # machine's own lxcfs.
+    inside lan mount --make-rprivate /
+    while quietly inside lan umount -l /var/lib/lxcfs; do :; done
+    inside lan start_lxcfs "$dir/lxcfs.log" "$dir/lxcfs.pid"
     inside lan ip link add br0 type bridge
     inside lan ip link set br0 up
-    inside lan start_lxcfs "$dir/lxcfs.log" "$dir/lxcfs.pid"
     for member in "${MEMBERS[@]}"; do
-        ip netns add "$(space "$member")"
         # From inside of the first, so that its lxcfs is theirs too.
         hold "$member" nsenter -t "$(cat "$dir/lan.holder")" -m
         inside "$member" mount_cgroups
@@ -135,24 +139,24 @@ start() {
     touch "$dir/whole"
 }
 
-# What the cluster says of a member: Online, Offline, …
-status() { # MEMBER
-    local other
+# True if every daemon that runs says so of a member: Online, Offline, …
+is_agreed() { # MEMBER STATUS
+    local other said
     for other in "${MEMBERS[@]}"; do
         live_pid "$dir/$other.pid" lxd >/dev/null || continue
-        member_lxc "$other" query '/1.0/cluster/members?recursion=1' 2>/dev/null |
-            jq -r --arg name "$1" '.[] | select(.server_name == $name) | .status' && return
+        said=$(member_lxc "$other" query '/1.0/cluster/members?recursion=1' 2>/dev/null |
+            jq -r --arg name "$1" '.[] | select(.server_name == $name) | .status') || return 1
+        [[ $said == "$2" ]] || return 1
     done
-    return 1
 }
 
 await() { # MEMBER STATUS
     local try
     for try in {1..300}; do
-        [[ $(status "$1") != "$2" ]] || return 0
+        is_agreed "$1" "$2" && return
         sleep 0.2
     done
-    die "$1 is not $2 after a minute: $(status "$1")"
+    die "$1 is not $2 after a minute: $(member_lxc "$1" cluster list 2>&1)"
 }
 
 kill_member() { # MEMBER
@@ -160,6 +164,9 @@ kill_member() { # MEMBER
     pid=$(live_pid "$dir/$1.pid" lxd) || die "the daemon of $1 does not run"
     kill -KILL "$pid"
     wait_gone "$pid" 50
+}
+
+lost_member() { # MEMBER
     await "$1" Offline
 }
 
@@ -197,13 +204,13 @@ stop() {
     rm -rf --one-file-system "$dir"
 }
 
-usage='usage: tests/cluster.sh start DIR | stop DIR | kill DIR MEMBER | revive DIR MEMBER'
+usage='usage: tests/cluster.sh start DIR | stop DIR | kill|lost|revive DIR MEMBER'
 [[ $# -ge 2 ]] || die "$usage"
 dir=$(realpath -m -- "$2")
 [[ $dir == /?*/?* ]] || die "$dir: a directory of its own is needed"
 case $1:$# in
     start:2 | stop:2) "$1" ;;
-    kill:3 | revive:3)
+    kill:3 | lost:3 | revive:3)
         [[ -e $dir/whole && " ${MEMBERS[*]} " == *" $3 "* ]] || die "$dir has no member $3"
         "$1_member" "$3"
         ;;

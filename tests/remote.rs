@@ -417,3 +417,41 @@ fn listed_and_removed() {
     home.run(&["remote", "remove", "sockt"]).refused(&["did you mean `socket`?"]);
     home.run(&["remote", "remove", "local"]).refused(&["built in"]);
 }
+
+#[test]
+fn a_restricted_certificate_plans_and_applies_what_it_may_see() {
+    let bed = bed();
+    let restrict = ["project", "create", "narrow", "-c", "restricted=true", "-c", "restricted.devices.nic=allow"];
+    bed.lxc(&restrict);
+    bed.lxc(&["network", "create", "narrowbr0", "ipv4.address=10.210.77.1/24", "ipv6.address=none"]);
+    let text = bed.lxc(&["config", "trust", "add", "--name", "narrow", "--restricted", "--projects", "narrow", "-q"]);
+    let home = Home::new();
+    home.lxdeploy(&["remote", "add", "dc", text.lines().last().unwrap()], &[], "").done();
+    let site = home.path("site.yaml");
+    let text = "site: narrow\nremote: dc\nproject: narrow\n\
+        networks: {narrowbr0: {project: default, config: {ipv4.address: 10.210.78.1/24}}}\n\
+        profiles: {base: {devices: {eth0: {type: nic, network: narrowbr0}}}}\n\
+        instances: {one: {profiles: [base], state: stopped, devices: {root: {type: disk, path: /, pool: default}}}}\n";
+    fs::write(&site, text).unwrap();
+    let site = site.to_str().unwrap();
+    // The network's config is hidden from it: no difference, and never written.
+    let plan = home.lxdeploy(&["plan", site], &[], "").done();
+    assert!(plan.stdout.contains("2 to create, 0 to update"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("networks.narrowbr0: the server does not show it"), "{}", plan.stdout);
+    home.lxdeploy(&["apply", site, "--yes"], &[], "").done();
+    home.lxdeploy(&["plan", site, "--detailed-exitcode"], &[], "").done();
+    assert_eq!(bed.lxc(&["network", "get", "narrowbr0", "ipv4.address"]), "10.210.77.1/24");
+    // What only reads does so with what it may see.
+    home.lxdeploy(&["drift", site], &[], "").done();
+    let live = home.path("live.json");
+    fs::write(&live, home.lxdeploy(&["dump", site], &[], "").done().stdout).unwrap();
+    let plan = |more: &[&str]| home.lxdeploy(&[&["plan", site, "--format", "json"], more].concat(), &[], "").done();
+    assert_eq!(plan(&["--live", live.to_str().unwrap()]).stdout, plan(&[]).stdout);
+    let exported = home.path("exported.yaml");
+    let export = ["export", "--remote", "dc", "--project", "narrow", "--site", "narrow"];
+    fs::write(&exported, home.lxdeploy(&export, &[], "").done().stdout).unwrap();
+    home.lxdeploy(&["plan", exported.to_str().unwrap(), "--detailed-exitcode"], &[], "").done();
+    home.lxdeploy(&["destroy", site, "--yes"], &[], "").done();
+    bed.lxc(&["network", "delete", "narrowbr0"]);
+    bed.lxc(&["project", "delete", "narrow"]);
+}

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every check and test of lxdeploy, on real LXD and Incus daemons of its own: `tests/run.sh`. With an argument the
-# end-to-end tests on one of them alone: `tests/run.sh lxd`, `tests/run.sh incus`.
+# Every check and test of lxdeploy, on real daemons of its own: LXD, a cluster of three, Incus: `tests/run.sh`. With an
+# argument one of these groups alone: `tests/run.sh lxd`, `tests/run.sh cluster`, `tests/run.sh incus`.
 #
 # Needs root on Debian 12 or later, and a Rust toolchain; all else is installed. A group that fails does not
 # keep the others from running. The last line is `N passed, N failed`; the exit code is 1 if any failed.
@@ -16,10 +16,12 @@ passed=0
 failed=0
 failures=()
 bed=
+cluster=
 output=$(mktemp)
 
 finish() {
     [[ -z $bed ]] || tests/bed.sh stop "$bed"
+    [[ -z $cluster ]] || tests/cluster.sh stop "$cluster"
     rm -f "$output"
 }
 trap finish EXIT
@@ -80,18 +82,30 @@ tests_on() { # KIND WHAT ARGUMENT…
     bed=
 }
 
+# The tests of clusters, and nothing but those, need three members.
+with_a_cluster() { # COMMAND…
+    printf '\n== a cluster of three\n'
+    cluster=$(mktemp -d /tmp/cl.XXXXXX)
+    export LXDEPLOY_TEST_CLUSTER_DIR=$cluster # without a cluster its tests fail, and say so
+    tests/cluster.sh start "$cluster" || fail 'tests/cluster.sh start'
+    "$@"
+    tests/cluster.sh stop "$cluster"
+    cluster=
+}
+
 provide_toolchain
 case ${1-} in
 '')
     check 'cargo fmt' cargo fmt --check
     check 'cargo clippy' cargo clippy --locked --all-targets -- -D warnings
     tests 'unit tests' --lib
-    tests_on lxd 'integration tests' --test '*'
+    with_a_cluster tests_on lxd 'integration tests' --test '*'
     # What needs no daemon has been run.
     tests_on incus 'on Incus' --test e2e --test remote
     ;;
 lxd | incus) tests_on "$1" "on $1" --test e2e --test remote ;;
-*) die "usage: tests/run.sh [lxd|incus]" ;;
+cluster) with_a_cluster tests 'on a cluster' --test cluster ;;
+*) die "usage: tests/run.sh [lxd|cluster|incus]" ;;
 esac
 
 if [[ $failed -gt 0 ]]; then

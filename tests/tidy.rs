@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plan", &["model", "diagnostic", "kinds", "site", "live"]),
     ("export", &["model", "template", "kinds", "live", "plan"]), // of template what a text must not hold unprotected
     ("apply", &["model", "diagnostic", "lxd", "kinds", "guest", "live", "plan"]),
-    ("report", &["model", "diagnostic", "plan"]),
+    ("report", &["model", "diagnostic", "kinds", "site", "plan"]),
     (
         "cli",
         &[
@@ -53,6 +53,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("kinds", IMPURE),
     ("kinds", &["lxd::Client", "lxd::client", "Client>", "&Client"]),
     ("apply/schedule", IMPURE),
+    ("apply/explain", IMPURE),
     ("site", &["tokio", "reqwest", "std::net", "async fn"]),
     ("report", &["tokio", "reqwest", "std::net", "async fn", "Client"]),
 ];

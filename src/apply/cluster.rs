@@ -8,7 +8,7 @@ use super::step::{Failure, One};
 use crate::kinds::{Kind, Object, Raw, body, members};
 use crate::live::Cluster;
 use crate::live::cluster::of_members;
-use crate::model::{Id, MEMBERS};
+use crate::model::{Id, MEMBERS, Path};
 
 impl One<'_> {
     /// The cluster, all of whose members must answer for what is made or changed on each of them at once; LXD would
@@ -18,7 +18,7 @@ impl One<'_> {
         if !planned.server.is_clustered || !kind.is_made_per_member(body) {
             return Ok(None);
         }
-        let cluster = self.context.cluster.get_or_try_init(|| Cluster::read(self.client)).await?;
+        let cluster = self.context.cluster.get_or_try_init(|| Cluster::read(self.client, &planned.server.name)).await?;
         // One that died a moment ago is called online for a while.
         let silent = |name: &&str| cluster.is_offline(name) || planned.cluster.is_silent(name);
         let silent: Vec<&str> = cluster.members.iter().map(|member| member.name.as_str()).filter(silent).collect();
@@ -54,6 +54,23 @@ impl One<'_> {
             Err(error) if error.already_exists() => Ok(()),
             result => result.map(drop).map_err(Failure::from),
         }
+    }
+
+    /// LXD (5.0.2) loses the description of a network that is made in a cluster.
+    pub(super) async fn write_description(&self, kind: &dyn Kind, id: &Id, object: &Object) -> Result<(), Failure> {
+        let path = Path::field("description");
+        let Some(wanted) = object.fields.get(&path) else { return Ok(()) };
+        if !self.context.run.snapshot.server.is_clustered || !kind.is_made_per_member(&body::of_fields(&object.fields))
+        {
+            return Ok(());
+        }
+        let Some((before, etag)) = self.read(id, &Raw::new()).await? else { return Ok(()) };
+        if before.get("description") == Some(&wanted.value) {
+            return Ok(());
+        }
+        let mut after = before.clone();
+        body::set(&mut after, &path, Some(wanted.value.clone()));
+        Ok(self.write(kind, id, &before, &after, etag).await?)
     }
 
     /// Adds to an object what the members that the change speaks of keep for themselves.

@@ -1,11 +1,16 @@
 //! Making an object. A creation is the one request that must not be repeated blindly: where its answer was lost, what
 //! is there decides whether it is sent again, and what an end of the daemon left half-made is removed first.
 
+use std::time::{Duration, Instant};
+
 use super::send::TRIES;
 use super::step::{Failure, One};
 use crate::kinds::{Creation, ImageRef, ImageSource, Kind, Object, Raw};
 use crate::lxd::{Call, Error, remotes};
 use crate::model::Id;
+
+/// So long may a creation go on at the server after its connection broke.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// What is there where an object was to be made.
 enum Found {
@@ -34,7 +39,7 @@ impl One<'_> {
         for call in kind.create(object, &creation).into_iter().map(|call| self.in_its_protocol(call)) {
             self.make(kind, &id, &call, is_pending(&call)).await?;
         }
-        Ok(())
+        self.write_description(kind, &id, object).await
     }
 
     /// Sends a creation until it is settled. `is_part`: on one member of a cluster, before the whole.
@@ -66,7 +71,7 @@ impl One<'_> {
     }
 
     async fn found(&self, kind: &dyn Kind, id: &Id) -> Result<Found, Error> {
-        let Some(raw) = self.read_at_rest(kind, id).await? else { return Ok(Found::Nothing) };
+        let Some(raw) = self.read_settled(kind, id).await? else { return Ok(Found::Nothing) };
         let is_ours = self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(&raw).contains(stamp));
         Ok(match is_ours {
             true if self.is_half_made(kind, &raw) => Found::HalfMade(raw),
@@ -75,7 +80,21 @@ impl One<'_> {
         })
     }
 
-    /// In a cluster a pool or network that is pending is between LXD's two steps, and taken up there.
+    /// The object as it is when its creation is at its end. What LXD makes without an operation, a pool, is given a
+    /// while to become whole.
+    async fn read_settled(&self, kind: &dyn Kind, id: &Id) -> Result<Option<Raw>, Error> {
+        let started = Instant::now();
+        loop {
+            let found = self.read_at_rest(kind, id).await?;
+            let is_unsettled = found.as_ref().is_some_and(|raw| self.is_half_made(kind, raw));
+            if !is_unsettled || kind.section() == "instances" || started.elapsed() > SETTLING {
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// In a cluster a pool that is pending is between LXD's two steps, and taken up there.
     fn is_half_made(&self, kind: &dyn Kind, raw: &Raw) -> bool {
         kind.is_half_made(raw) && (kind.section() == "instances" || !self.context.run.snapshot.server.is_clustered)
     }
@@ -95,7 +114,7 @@ impl One<'_> {
     /// # Errors
     /// It was finished since: then it is not to be removed.
     pub(super) async fn is_still_half_made(&self, kind: &dyn Kind, id: &Id) -> Result<bool, Failure> {
-        match self.read_at_rest(kind, id).await? {
+        match self.read_settled(kind, id).await? {
             None => Ok(false),
             Some(raw) if self.is_half_made(kind, &raw) => Ok(true),
             Some(_) => Err(Failure::because("its creation has come to its end since it was planned; plan again")),

@@ -3,7 +3,10 @@
 mod cluster;
 mod create;
 mod driver;
+mod explain;
+mod facts;
 mod image;
+mod leftovers;
 pub mod lock;
 mod power;
 pub mod schedule;

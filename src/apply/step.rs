@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::cluster;
 use super::driver::Run;
+use super::leftovers;
 use super::lock::Lock;
 use super::send::TRIES;
 use crate::guest;
@@ -76,10 +77,12 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
         Verb::Restart => one.restart().await,
         Verb::Ready => one.ready().await,
     };
+    let result = one.explained(result).await;
     match result {
         Ok(()) => Outcome::Done,
         Err(Failure { message, mut details }) => {
             details.extend(forbidden::remedy(&message, context.run.snapshot.server.program()));
+            details.extend(leftovers::remedy(&message));
             Outcome::Failed { message: cluster::explained(message, &context.run.snapshot.cluster), details }
         }
     }
@@ -161,7 +164,7 @@ impl One<'_> {
         Err(Failure::because("changed under us, again and again; plan again when it is at rest"))
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         kind: &dyn Kind,
         id: &Id,
@@ -215,6 +218,13 @@ impl One<'_> {
                 Err(error) if error.is_not_found() && self.read(id, &live).await?.is_none() => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        if kind.section() == "networks"
+            && let Some((left, _)) = self.read(id, &live).await?
+            && !kind.is_managed(&left)
+        {
+            // LXD lists the machine's own interfaces, too.
+            return Err(Failure::because(leftovers::bridge(&id.name)));
         }
         Ok(())
     }

@@ -105,6 +105,14 @@ pub enum Format {
     Json,
 }
 
+impl SiteArgs {
+    /// As the site room takes them.
+    pub fn options(&self, project: Option<String>, secrets: SecretMode) -> site::Options {
+        let ValueArgs { vars, vars_files } = self.values.clone();
+        site::Options { vars, vars_files, project, secrets }
+    }
+}
+
 fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     if name.is_empty() { Err("write NAME=VALUE".into()) } else { Ok((name.to_owned(), value.to_owned())) }
@@ -171,10 +179,20 @@ pub fn load(args: &SiteArgs, global: &Global, secrets: SecretMode) -> Option<(Si
     Some((site, loaded.masker, loaded.sources))
 }
 
-fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: SecretMode) -> Option<(Site, Loaded)> {
-    let ValueArgs { vars, vars_files } = args.values.clone();
-    let options = site::Options { vars, vars_files, project, secrets };
-    let mut loaded = site::load(&args.site, &options);
+/// The same, for objects that live in another project unless they or the site name one.
+pub fn load_in(
+    args: &SiteArgs,
+    project: Option<String>,
+    global: &Global,
+    secrets: SecretMode,
+) -> Option<(Site, Loaded)> {
+    let mut loaded = site::load(&args.site, &args.options(project, secrets));
+    found(&loaded, args, global);
+    Some((loaded.site.take()?, loaded))
+}
+
+/// Shows what was found while a site was loaded.
+pub fn found(loaded: &Loaded, args: &SiteArgs, global: &Global) {
     if !loaded.diagnostics.is_empty() {
         let style = Style::of(&std::io::stderr(), global.no_color);
         let text = report::diagnostics::render(&loaded.diagnostics, &loaded.sources, style.color);
@@ -185,7 +203,6 @@ fn load_in(args: &SiteArgs, project: Option<String>, global: &Global, secrets: S
         let s = if errors == 1 { "" } else { "s" };
         complain(global, &format!("{}: {errors} error{s}", args.site.display()));
     }
-    Some((loaded.site.take()?, loaded))
 }
 
 /// Loads a site and finds its server; nothing is sent yet.
@@ -265,20 +282,7 @@ impl Opened {
             self.client.requests(),
             started.elapsed().as_secs_f64() * 1000.0
         );
-        if let Some(wanted) = &self.site.server_fingerprint
-            && !snapshot.server.fingerprint.is_empty()
-            && wanted.value != snapshot.server.fingerprint
-        {
-            return Err(complain(
-                global,
-                &format!(
-                    "{} is another server than the site names: its fingerprint is {}, and `server_fingerprint` is {}",
-                    self.client.name(),
-                    snapshot.server.fingerprint,
-                    wanted.value
-                ),
-            ));
-        }
+        right_server(&self.site, &snapshot, self.client.name()).map_err(|reason| complain(global, &reason))?;
         Ok(snapshot)
     }
 
@@ -301,13 +305,33 @@ impl Opened {
 
     /// Shows a plan on stdout.
     pub fn show(&self, plan: &Plan, format: Format, global: &Global) {
-        match format {
-            Format::Text => {
-                let style = Style::of(&std::io::stdout(), global.no_color);
-                print!("{}", self.masker.mask(&report::text::plan(plan, &self.sources, style)));
-            }
-            Format::Json => println!("{}", self.document(plan)),
+        show(plan, (&self.masker, &self.sources), format, global);
+    }
+}
+
+/// Refuses another server than the site names.
+///
+/// # Errors
+/// It is another one; `name` is what the user called it by.
+pub fn right_server(site: &Site, snapshot: &Snapshot, name: &str) -> Result<(), String> {
+    let shown = &snapshot.server.fingerprint;
+    match &site.server_fingerprint {
+        Some(wanted) if !shown.is_empty() && wanted.value != *shown => Err(format!(
+            "{name} is another server than the site names: its fingerprint is {shown}, and `server_fingerprint` is {}",
+            wanted.value
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Shows a plan on stdout.
+pub fn show(plan: &Plan, (masker, sources): (&Masker, &Sources), format: Format, global: &Global) {
+    match format {
+        Format::Text => {
+            let style = Style::of(&std::io::stdout(), global.no_color);
+            print!("{}", masker.mask(&report::text::plan(plan, sources, style)));
         }
+        Format::Json => println!("{}", report::json::masked(report::json::plan(plan, sources), masker)),
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Args {
     /// The site's name; one whose stamps are there already is written as it was applied
     #[arg(long, value_name = "NAME", env = "LXDEPLOY_SITE", hide_env = true)]
     site: Option<String>,
-    /// A pool, or a network of `default`, that the file is to define too; repeatable
+    /// An object that the file is to define too: a pool, a network of `default`, one of nobody beside the site's own; repeatable
     #[arg(long, value_name = "ADDRESS", env = "LXDEPLOY_WITH", hide_env = true)]
     with: Vec<Address>,
     /// The longest that one request may take

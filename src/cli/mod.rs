@@ -4,9 +4,12 @@ mod apply;
 mod common;
 mod completions;
 mod destroy;
+mod diff;
 mod drift;
+mod dump;
 mod execute;
 mod export;
+mod graph;
 mod logging;
 mod man;
 mod plan;
@@ -16,6 +19,7 @@ mod schema;
 mod status;
 mod unlock;
 mod validate;
+mod why;
 
 use std::process::ExitCode;
 
@@ -64,12 +68,20 @@ enum Commands {
     Unlock(unlock::Args),
     /// Show each instance of the site: state, addresses, ready, in step or not
     Status(status::Args),
+    /// Show what a change of the files since a revision of git means for each site; needs no server
+    Diff(diff::Args),
     /// Show what moved at the server since it was applied; writes nothing
     Drift(drift::Args),
+    /// Write what a plan reads of the server, without secrets, for `plan --live`
+    Dump(dump::Args),
     /// Write a site file of what lives at a server; it plans to `adopt` and nothing else
     Export(export::Args),
     /// Servers by name
     Remote(remote::Args),
+    /// Say where a value comes from: who set it, over what, by which template; needs no server
+    Why(why::Args),
+    /// Draw what the objects of a site need; needs no server
+    Graph(graph::Args),
     /// Write the JSON Schema of site and platform files, for editors
     Schema,
     /// Write what completes commands and flags in a shell
@@ -147,9 +159,13 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Destroy(args) => destroy::run(&args, global).await,
         Commands::Unlock(args) => unlock::run(&args, global).await,
         Commands::Status(args) => status::run(&args, global).await,
+        Commands::Diff(args) => diff::run(&args, global),
         Commands::Drift(args) => drift::run(&args, global).await,
+        Commands::Dump(args) => dump::run(&args, global).await,
         Commands::Export(args) => export::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
+        Commands::Why(args) => why::run(&args, global),
+        Commands::Graph(args) => graph::run(&args, global),
         Commands::Schema => schema::run(),
         Commands::Completions(args) => completions::run(&args),
         Commands::Man(args) => man::run(&args, global),

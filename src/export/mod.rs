@@ -24,7 +24,8 @@ pub struct Options {
     pub project: String,
     /// The remote as the user named it.
     pub remote: Option<String>,
-    /// Objects beyond the project (pools, networks of `default`) that the file is to define too.
+    /// Objects that the file is to define too: beyond the project (pools, networks of `default`), or of nobody where
+    /// the site has applied something already.
     pub with: Vec<Address>,
 }
 
@@ -77,6 +78,10 @@ pub fn site_file(snapshot: &Snapshot, options: &Options) -> Result<Exported, Str
         return Err(format!("--site {site}: a site's name has 2 to 32 characters of a-z, 0-9 and `-`"));
     }
     let called = names_of_images(snapshot, &site);
+    // A site that has applied something is written as it applied it, so that its next plan is empty.
+    let is_applied = kinds::all().iter().copied().any(|kind| {
+        snapshot.all(kind.section()).any(|(id, live)| matches!(owner(kind, id, live, &site), Owner::Ours(_)))
+    });
     let mut left = vec![];
     let mut sections: BTreeMap<usize, Vec<Found<'_>>> = BTreeMap::new();
     for (rank, kind) in kinds::all().iter().copied().enumerate() {
@@ -90,9 +95,18 @@ pub fn site_file(snapshot: &Snapshot, options: &Options) -> Result<Exported, Str
                 _ if live.get("config").is_some_and(serde_json::Value::is_null) => {
                     left.push(format!("{}.{}: the server does not show it now", kind.section(), named(kind, id)));
                 }
+                Owner::Nobody | Owner::Copy(_) if unspeakable(kind, id, live).is_some() => {
+                    let why = unspeakable(kind, id, live).unwrap_or_default();
+                    left.push(format!("{}.{}: no site file can say it: {why}", kind.section(), named(kind, id)));
+                }
                 Owner::Nobody | Owner::Copy(_) => {
                     let is_untouched = kind.is_built_in(&id.name) && objects::is_untouched(kind, id, live);
-                    if is_asked || !is_untouched {
+                    // An image is only named: nothing is taken in by that.
+                    let is_named_only = kind.section() == "images";
+                    if is_applied && !is_asked && !is_untouched && !is_named_only {
+                        let address = format!("{}.{}", kind.section(), named(kind, id));
+                        left.push(format!("{address}: it is nobody's; --with {address} takes it in"));
+                    } else if is_asked || !is_untouched {
                         found.push(Found { kind, id, live, record: None, key: String::new() });
                     }
                 }
@@ -166,6 +180,16 @@ fn is_a_part(kind: &dyn Kind, live: &Raw) -> bool {
         "images" => live.get("cached") == Some(&serde_json::Value::Bool(true)),
         _ => false,
     }
+}
+
+/// Why no site file can speak of a live object: newer servers have more than the format.
+fn unspeakable(kind: &dyn Kind, id: &Id, live: &Raw) -> Option<String> {
+    let content = live.get("content_type").and_then(serde_json::Value::as_str).unwrap_or("filesystem");
+    if kind.section() == "storage_volumes" && !["filesystem", "block"].contains(&content) {
+        return Some(format!("its content is {content}"));
+    }
+    // An image's name is its key, and that is ours to give.
+    if kind.section() == "images" { None } else { kind.check_name(&id.name).err() }
 }
 
 fn named(kind: &dyn Kind, id: &Id) -> String {

@@ -283,6 +283,22 @@ fn what_a_site_applied_is_exported_as_it_applied_it() {
 }
 
 #[test]
+fn what_no_site_file_can_say_is_left_out_and_told() {
+    let mut sections = estate();
+    sections["storage_volumes"]["cd"] = json!({"pool": "default", "content_type": "iso", "config": {}});
+    sections["instances"]["1st"] = json!({"status": "Stopped", "config": {}, "profiles": []});
+    let snapshot = live("web", &sections);
+    let text = exported(&snapshot, None).text;
+    for line in [
+        "# - storage_volumes.default/cd: no site file can say it: its content is iso\n",
+        "# - instances.1st: no site file can say it: instance names do not start with a digit\n",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert_eq!(actions(&text, &snapshot, Adopt::All).len(), 6);
+}
+
+#[test]
 fn what_is_named_and_not_there_is_told() {
     let snapshot = live("web", &estate());
     let asked = |project: &str, site: &str, with: &str| {

@@ -30,8 +30,9 @@ pub mod schema;
 mod stamp;
 mod storage_pool;
 mod storage_volume;
+pub mod used_by;
 
-pub use object::{Check, Condition, Declared, Fields, ImageRef, Lifecycle, Object, Power, Reference, Wanted};
+pub use object::{Check, Condition, Declared, Fields, ImageRef, Lifecycle, Object, Power, Reference, Target, Wanted};
 pub use stamp::{Record, Stamp, hash};
 
 /// Every kind, in the order in which they are created; deleted the other way round.

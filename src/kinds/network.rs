@@ -130,11 +130,6 @@ impl Kind for Network {
         acls.map(|acl| ("network_acls", acl.to_owned())).chain(uplink).collect()
     }
 
-    /// LXD never brings up a network that is pending: its bridge may be there, its DHCP and firewall are not.
-    fn is_half_made(&self, live: &Raw) -> bool {
-        live.get("status").and_then(Value::as_str).is_some_and(|status| ["Pending", "Errored"].contains(&status))
-    }
-
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
         members::create(self.collection(), Some(&cx.id.project), super::document(object, cx), cx.members)
     }

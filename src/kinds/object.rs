@@ -90,6 +90,20 @@ pub struct Object {
     pub lifecycle: Option<Lifecycle>,
 }
 
+impl Object {
+    /// Where in a cluster it is made: a member, or an instance in a `@group`.
+    pub fn target(&self) -> Option<&str> {
+        match &self.lifecycle {
+            Some(lifecycle) => lifecycle.target.as_deref(),
+            None => self.spec.downcast_ref::<Target>()?.0.as_deref(),
+        }
+    }
+}
+
+/// The member of a cluster on which a volume is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target(pub Option<String>);
+
 /// The wanted power state of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Power {

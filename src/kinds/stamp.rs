@@ -57,6 +57,9 @@ pub struct Record {
     /// The image as the file wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub img: Option<String>,
+    /// The image's fingerprint, shortened, at the adoption of an instance that was made of another: not followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// Pruning, replacing and destroying are refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protect: bool,
@@ -64,7 +67,7 @@ pub struct Record {
 
 impl Default for Record {
     fn default() -> Self {
-        Record { v: Record::VERSION, k: BTreeMap::new(), img: None, protect: false }
+        Record { v: Record::VERSION, k: BTreeMap::new(), img: None, seen: None, protect: false }
     }
 }
 

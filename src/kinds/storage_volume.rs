@@ -3,9 +3,11 @@
 //! ```yaml
 //! storage_volumes:
 //!   cache: {pool: data, content_type: filesystem, config: {size: 1GiB}}
+//!   db: {pool: data, target: node2}       # in a cluster: the member that it is made on, at creation only
 //! ```
 //!
-//! Volumes grow in place. They are never deleted or replaced without `--delete-data`.
+//! A pool that lies on each member apart (dir, zfs, btrfs, lvm) has a volume on one of them, and only instances on
+//! that member can use it; without `target` it is the member that is asked. Volumes grow in place. They are never deleted or replaced without `--delete-data`.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,8 +18,9 @@ use serde_json::Value;
 
 use super::declare::{check_path_part, wanted};
 use super::options::{self, Entity};
-use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw};
-use crate::lxd::Call;
+use super::{Creation, Declared, Decode, Effect, Kind, Object, Place, Raw, Target};
+use crate::diagnostic::Diagnostic;
+use crate::lxd::{Call, Method};
 use crate::model::{Id, Path};
 use crate::tree::{self, Node, Settings, Spanned, Text};
 
@@ -36,6 +39,7 @@ struct Body {
     #[serde(default)]
     #[schemars(schema_with = "super::schema::volume_config")]
     config: Settings,
+    target: Option<Spanned<String>>,
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -75,6 +79,17 @@ impl Kind for StorageVolume {
         vec!["storage-pools".into(), pool, "volumes".into(), "custom".into(), id.name.clone()]
     }
 
+    /// Volumes of one name may lie on several members: the one that was read is meant.
+    fn call(&self, method: Method, id: &Id, live: &Raw) -> Call {
+        let path = self.path(id, live);
+        let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+        let call = Call::new(method, &parts).project(&id.project);
+        match live.get("location").and_then(Value::as_str) {
+            Some(member) if !["", "none"].contains(&member) => call.query("target", member),
+            _ => call,
+        }
+    }
+
     fn decode(&self, body: &Rc<Node>, cx: &mut Decode<'_>) -> Option<Declared> {
         let body: Body = tree::decode_part(body, super::COMMON_KEYS, cx.diagnostics).0?;
         let mut fields = cx.common_fields();
@@ -88,7 +103,17 @@ impl Kind for StorageVolume {
             fields.insert(Path::field("content_type"), wanted(&value));
         }
         cx.config(&mut fields, "config", &Entity::StorageVolume, &body.config);
-        Some(Declared { pool: Some(pool), ..Declared::plain(fields, Arc::new(())) })
+        if let Some(target) = &body.target
+            && (target.value.is_empty() || target.value.starts_with('@'))
+        {
+            let message = format!("`{}` is no member of a cluster", target.value);
+            cx.diagnostics.push(
+                Diagnostic::error(target.span, message)
+                    .help("name one member: LXD places volumes on members, not in cluster groups"),
+            );
+        }
+        let target = Target(body.target.map(|target| target.value));
+        Some(Declared { pool: Some(pool), ..Declared::plain(fields, Arc::new(target)) })
     }
 
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
@@ -131,6 +156,8 @@ impl Kind for StorageVolume {
         let pool = cx.id.pool.clone().unwrap_or_default();
         let mut body = super::document(object, cx);
         body.insert("type".into(), "custom".into());
-        vec![Call::post(&["storage-pools", &pool, "volumes", "custom"], Value::Object(body)).project(&cx.id.project)]
+        let call =
+            Call::post(&["storage-pools", &pool, "volumes", "custom"], Value::Object(body)).project(&cx.id.project);
+        vec![if let Some(target) = object.target() { call.query("target", target) } else { call }]
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::try_join_all;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Snapshot;
@@ -12,7 +12,7 @@ use crate::lxd::{Call, Client, Error, Method};
 use crate::model::{Id, MEMBERS, Path};
 
 /// A cluster as it is now; without members where the server is a machine by itself, or does not show them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
     /// Its members.
     pub members: Vec<Member>,
@@ -21,7 +21,7 @@ pub struct Cluster {
 }
 
 /// One member.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Its name.
     #[serde(rename = "server_name")]
@@ -43,14 +43,20 @@ impl Cluster {
         Cluster { members, silent: BTreeSet::new() }
     }
 
-    /// Asks the server for its members.
+    /// Asks a member, `own`, for all of them.
     ///
     /// # Errors
     /// The server's refusal, but that a certificate may not see them.
-    pub async fn read(client: &Client) -> Result<Cluster, Error> {
+    pub async fn read(client: &Client, own: &str) -> Result<Cluster, Error> {
         let call = Call::get(&["cluster", "members"]).query("recursion", "1");
         match client.read::<Vec<Member>>(&call).await {
-            Ok((members, _)) => Ok(Cluster::new(members)),
+            Ok((mut members, _)) => {
+                // Who answers is there; just started, it may still be without a heartbeat in the cluster's books.
+                for member in members.iter_mut().filter(|member| member.name == own && member.status == "Offline") {
+                    member.status = "Online".to_owned();
+                }
+                Ok(Cluster::new(members))
+            }
             Err(error) if error.is_forbidden() => Ok(Cluster::default()),
             Err(error) => Err(error),
         }

@@ -2,11 +2,15 @@
 //! none, and nothing is asked.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::{Snapshot, row};
 use crate::kinds::{self, Kind};
 use crate::lxd::{Client, Error, Method, Running};
 use crate::model::Id;
+
+/// So long may a creation whose client is gone go on without an operation that tells of it.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// Notes what is still being made, and reads again what nothing works on: it may have been finished in between.
 ///
@@ -28,10 +32,21 @@ pub(super) async fn settle(client: &Client, site: &str, snapshot: &mut Snapshot)
             snapshot.busy.insert((kind.section(), id));
             continue;
         }
-        match client.read::<row::Row>(&call).await {
-            Ok((row::Row(raw), _)) => snapshot.insert(kind.section(), id, raw),
-            Err(error) if error.is_not_found() => snapshot.remove(kind.section(), &id),
-            Err(error) => return Err(error),
+        let started = Instant::now();
+        loop {
+            match client.read::<row::Row>(&call).await {
+                // What LXD makes without an operation, a pool, is given a moment to become whole.
+                Ok((row::Row(raw), _))
+                    if kind.section() != "instances" && kind.is_half_made(&raw) && started.elapsed() < SETTLING =>
+                {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                    continue;
+                }
+                Ok((row::Row(raw), _)) => snapshot.insert(kind.section(), id, raw),
+                Err(error) if error.is_not_found() => snapshot.remove(kind.section(), &id),
+                Err(error) => return Err(error),
+            }
+            break;
         }
     }
     Ok(())

@@ -6,6 +6,7 @@
 //! to member of a cluster.
 
 pub mod cluster;
+pub mod dump;
 mod half_made;
 mod hashes;
 mod narrow;
@@ -24,6 +25,7 @@ use crate::lxd::{self, Client, Server};
 use crate::model::{Address, Id};
 
 pub use cluster::{Cluster, Member};
+pub use hashes::of_images as fingerprints;
 pub use projects::Projects;
 pub use whole::read_project;
 
@@ -93,15 +95,7 @@ impl Snapshot {
 /// # Errors
 /// The server cannot be reached, does not trust us, or answers something else than the API says.
 pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -> Result<Snapshot, lxd::Error> {
-    let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
-    named.insert(home.to_owned());
-    let pools: BTreeSet<String> = objects
-        .iter()
-        .filter_map(|object| object.pool.clone())
-        .chain(
-            objects.iter().filter(|object| object.kind.section() == "storage_pools").map(|object| object.name.clone()),
-        )
-        .collect();
+    let (named, pools) = places(objects, home);
     gather(client, site, objects, named, pools).await
 }
 
@@ -132,7 +126,7 @@ async fn gather(
     // Beside the lists: a machine by itself is asked nothing more.
     let server = async {
         let server = client.server().await?;
-        let cluster = if server.is_clustered { Cluster::read(client).await? } else { Cluster::default() };
+        let cluster = if server.is_clustered { Cluster::read(client, &server.name).await? } else { Cluster::default() };
         Ok::<_, lxd::Error>((server, cluster))
     };
     let first = wanted(&snapshot.projects, &named, &pools);
@@ -286,6 +280,11 @@ impl Snapshot {
                     raw.insert("pool".into(), pool.clone().into());
                 }
                 let id = Id { project, pool: request.pool.clone(), name: request.kind.name_of(&raw) };
+                // Volumes of one name may lie on several members of a cluster: the one with a stamp counts.
+                let is_known = |known: &Raw| !request.kind.stamps(known).is_empty();
+                if request.pool.is_some() && self.get(request.kind.section(), &id).is_some_and(is_known) {
+                    continue;
+                }
                 self.insert(request.kind.section(), id, raw);
             }
         }
@@ -298,6 +297,15 @@ impl Snapshot {
         let no_project = request.project.as_ref().is_some_and(|project| !self.projects.exists(project));
         no_project || (request.pool.is_some() && error.is_not_found())
     }
+}
+
+/// The projects and pools that objects name.
+fn places(objects: &[Object], home: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
+    named.insert(home.to_owned());
+    let pools = objects.iter().filter(|object| object.kind.section() == "storage_pools");
+    let pools = objects.iter().filter_map(|object| object.pool.clone()).chain(pools.map(|pool| pool.name.clone()));
+    (named, pools.collect())
 }
 
 /// The names of the rows that carry a site's stamp.

@@ -25,7 +25,7 @@ pub struct Running {
 impl Running {
     /// True if it changes the object at this path (`/1.0/instances/a`), and not only runs a command in it.
     pub fn changes(&self, path: &str) -> bool {
-        if self.class != "task" || self.description.starts_with("Executing command") {
+        if !self.changes_anything() {
             return false;
         }
         let listed = self.resources.iter().flatten().flat_map(|(_, urls)| urls.iter().flatten().map(String::as_str));
@@ -36,6 +36,11 @@ impl Running {
             let of = url.split('?').next().unwrap_or_default();
             of == path || of.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
         })
+    }
+
+    /// True if it is no command, console or the like.
+    pub fn changes_anything(&self) -> bool {
+        self.class == "task" && !self.description.starts_with("Executing command")
     }
 
     /// True if it fetches or unpacks an image for the project's store.

@@ -52,6 +52,8 @@ impl Client {
                 error if error.is_away() => NEVER_THERE,
                 Error::OutcomeUnknown(_) if breaks < BREAKS => limit,
                 Error::TimedOut(_) => limit,
+                // A cluster that lost its leader has none for a moment.
+                error if error.is_transient() => AWAY,
                 _ => return Err(error),
             };
             if started.elapsed() + pause > patience.min(limit) {

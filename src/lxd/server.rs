@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Call, Client, Error};
 
 /// What a server says of itself (`GET /1.0`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
     /// `lxd` or `incus`.
     pub kind: String,

@@ -1,7 +1,9 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Where an object lives at the server: what makes two objects of one kind the same object.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Id {
     /// The *effective* project: `default` for objects that have no project of their own (pools, projects)
     /// and for objects of a project whose `features.*` keeps that kind in `default`.

@@ -38,6 +38,30 @@ impl Masker {
         secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
     }
 
+    /// The texts that are searched for.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(String::as_str)
+    }
+
+    /// The text with every secret replaced by what `with` makes of it, in one pass: what stands in a secret's
+    /// place is never searched again. Of several at one place the longest counts.
+    pub fn replace(&self, text: &str, with: impl Fn(&str) -> String) -> String {
+        let mut secrets: Vec<&String> = self.secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let mut out = String::new();
+        let mut rest = text;
+        let next = |rest: &str| {
+            let places = secrets.iter().filter_map(|secret| Some((rest.find(secret.as_str())?, *secret)));
+            places.min_by_key(|(at, secret)| (*at, std::cmp::Reverse(secret.len())))
+        };
+        while let Some((at, secret)) = next(rest) {
+            out.push_str(&rest[..at]);
+            out.push_str(&with(secret));
+            rest = &rest[at + secret.len()..];
+        }
+        out + rest
+    }
+
     /// True when nothing is to be masked.
     pub fn is_empty(&self) -> bool {
         self.secrets.is_empty()
@@ -55,5 +79,7 @@ mod tests {
             masker.add(secret);
         }
         assert_eq!(masker.mask("a hunter2-and-more b hunter2 c abc"), "a (sensitive) b (sensitive) c abc");
+        let doubled = masker.replace("hunter2hunter2-and-more", |secret| format!("<{secret}>"));
+        assert_eq!(doubled, "<hunter2><hunter2-and-more>");
     }
 }

@@ -347,7 +347,7 @@ impl<'a> Builder<'a> {
 
     /// From the comparison of an object that is there to its change.
     pub fn settle(&mut self, object: &Object, id: Id, live: &Raw, record: Option<Record>, diff: Diff) {
-        let new_record = self.record(object, &diff.applied);
+        let mut new_record = Record { seen: diff.seen.clone(), ..self.record(object, &diff.applied) };
         for path in &diff.taken_over {
             self.note(
                 &object.address,
@@ -443,6 +443,9 @@ impl<'a> Builder<'a> {
                 return;
             }
             self.check_target(object);
+        }
+        if action == Action::Replace {
+            new_record.seen = None;
         }
         let drift = fields.iter().any(|field| field.drift);
         let writes = code == "unfinished"

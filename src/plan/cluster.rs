@@ -63,9 +63,9 @@ fn unknown_member(snapshot: &Snapshot, name: &str) -> Option<(&'static str, Stri
 }
 
 impl<'a> Builder<'a> {
-    /// Where an instance is to be made must be there.
+    /// Where an instance or a volume is to be made must be there.
     pub fn check_target(&mut self, object: &Object) {
-        let Some(target) = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.target.as_deref()) else {
+        let Some(target) = object.target() else {
             return;
         };
         let cluster = &self.snapshot.cluster;
@@ -90,9 +90,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Placement is chosen once; whoever moves an instance later has a reason.
+    /// Placement is chosen once; whoever moves something later has a reason.
     pub fn compare_location(&mut self, object: &Object, live: &Raw) {
-        let Some(target) = object.lifecycle.as_ref().and_then(|lifecycle| lifecycle.target.as_deref()) else {
+        let Some(target) = object.target() else {
             return;
         };
         let Some(member) = cluster::location(live).and_then(|name| self.snapshot.cluster.get(name)) else {
@@ -103,9 +103,15 @@ impl<'a> Builder<'a> {
             Some(group) => member.groups.iter().any(|of| of == group),
         };
         if !is_there {
+            let how = match &object.lifecycle {
+                Some(_) => {
+                    format!("; `lxc move {} --target {target} --project {}` moves it", object.name, object.project)
+                }
+                None => String::new(),
+            };
             let text = format!(
-                "{} is on {}, and the file says `target: {target}`, which counts when it is made; `lxc move {} --target {target}` moves it",
-                object.address, member.name, object.name
+                "{} is on {}, and the file says `target: {target}`, which counts when it is made{how}",
+                object.address, member.name
             );
             self.note(&object.address, "moved", text);
         }
@@ -351,8 +357,31 @@ fn strings<'r>(raw: &'r Raw, key: &str) -> Vec<&'r str> {
 }
 
 /// True if a URL of somebody's `used_by` is this object's.
-fn is_at(kind: &dyn Kind, id: &Id, live: &Raw, url: &str) -> bool {
+pub(super) fn is_at(kind: &dyn Kind, id: &Id, live: &Raw, url: &str) -> bool {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let project = query.split('&').find_map(|pair| pair.strip_prefix("project=")).unwrap_or("default");
-    path.strip_prefix("/1.0/") == Some(kind.path(id, live).join("/").as_str()) && project == id.project
+    let value = |key: &str| query.split('&').find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == key));
+    let project = value("project").map_or("default", |(_, name)| name);
+    let is_elsewhere = value("target").zip(cluster::location(live)).is_some_and(|((_, member), at)| member != at);
+    path.strip_prefix("/1.0/") == Some(kind.path(id, live).join("/").as_str()) && project == id.project && !is_elsewhere
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn urls_of_used_by() {
+        let is_at = |section: &str, id: &Id, live: Value, url: &str| {
+            super::is_at(kinds::by_section(section).unwrap(), id, live.as_object().unwrap(), url)
+        };
+        let id = Id { project: "acme".into(), pool: None, name: "base".into() };
+        assert!(is_at("profiles", &id, json!({}), "/1.0/profiles/base?project=acme"));
+        assert!(!is_at("profiles", &id, json!({}), "/1.0/profiles/base"));
+        let id = Id { project: "acme".into(), pool: Some("fast".into()), name: "db".into() };
+        let url = "/1.0/storage-pools/fast/volumes/custom/db?project=acme&target=n2";
+        assert!(is_at("storage_volumes", &id, json!({"location": "n2"}), url));
+        assert!(!is_at("storage_volumes", &id, json!({"location": "n1"}), url));
+    }
 }

@@ -17,6 +17,8 @@ pub struct Diff {
     pub applied: BTreeMap<String, String>,
     /// Leaves that are as wanted and not in the record yet.
     pub claims: bool,
+    /// The image's fingerprint that an adoption has seen; see [`Record::seen`].
+    pub seen: Option<String>,
     /// Leaves that the file no longer wants and that somebody else has set since: left.
     pub taken_over: Vec<Path>,
 }
@@ -41,7 +43,9 @@ pub fn compare(kind: &dyn Kind, wanted: &Fields, live: &Raw, record: Option<&Rec
         };
         if !is_same {
             let drift = !hash.is_empty() && recorded == Some(hash);
-            let field = FieldDiff::new(path.clone(), before, Some(wanted.value.clone())).sensitive(wanted.sensitive);
+            // What was a secret when it was applied stays one, whatever the file says now.
+            let sensitive = wanted.sensitive || recorded.is_some_and(String::is_empty);
+            let field = FieldDiff::new(path.clone(), before, Some(wanted.value.clone())).sensitive(sensitive);
             diff.fields.push(FieldDiff { drift, ..field });
         }
     }
@@ -170,6 +174,14 @@ mod tests {
         assert_eq!((paths(&theirs).len(), theirs.taken_over), (0, vec![Path::config("limits.cpu")]));
         let unset = run("profiles", &Fields::new(), &json!({"config": {}}), Some(&record));
         assert!(unset.fields.is_empty() && unset.taken_over.is_empty());
+    }
+
+    #[test]
+    fn a_secret_that_becomes_an_open_value_is_not_shown() {
+        let fields = wanted(&[(Path::config("user.a"), json!("open"))]);
+        let record = Record { k: BTreeMap::from([("user.a".to_owned(), String::new())]), ..Record::default() };
+        let diff = run("profiles", &fields, &json!({"config": {"user.a": "the old secret"}}), Some(&record));
+        assert!(diff.fields[0].sensitive);
     }
 
     #[test]

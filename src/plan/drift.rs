@@ -2,7 +2,7 @@
 //!
 //! What the file wants now only names what was applied; a pending change of the file is no drift.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -68,13 +68,17 @@ pub fn drift(site: &Site, snapshot: &Snapshot) -> Drift {
     let _ = overlay::complete(&mut wanted, snapshot);
     let mut drift = Drift { site: site.name.clone(), project: site.project.clone(), ..Drift::default() };
     let mut found: HashSet<(&str, Id)> = HashSet::new();
+    let mut named: HashMap<(&str, &str), Vec<&Object>> = HashMap::new();
+    for object in &wanted {
+        named.entry((object.kind.section(), object.name.as_str())).or_default().push(object);
+    }
     for kind in kinds::all().iter().copied() {
         for (id, live) in snapshot.all(kind.section()) {
             match owner(kind, id, live, &site.name) {
                 Owner::Ours(record) => {
                     drift.stamped += 1;
                     found.insert((kind.section(), id.clone()));
-                    let object = object_of(kind, id, live, site, &wanted, snapshot);
+                    let object = object_of(kind, id, live, site, &named, snapshot);
                     drift.object(kind, object, (id, live), &record);
                 }
                 Owner::Copy(of) => {
@@ -115,17 +119,14 @@ fn object_of<'a>(
     id: &Id,
     live: &Raw,
     site: &Site,
-    wanted: &'a [Object],
+    named: &HashMap<(&str, &str), Vec<&'a Object>>,
     snapshot: &Snapshot,
 ) -> Option<&'a Object> {
     let stamps = kind.stamps(live);
     let stamp = stamps.iter().find(|stamp| stamp.site == site.name)?;
     let name = stamped_name(kind, stamp);
-    wanted.iter().find(|object| {
-        object.kind.section() == kind.section()
-            && object.name == name
-            && object.pool == id.pool
-            && snapshot.projects.effective(&object.project, kind.place()) == id.project
+    named.get(&(kind.section(), name))?.iter().copied().find(|object| {
+        object.pool == id.pool && snapshot.projects.effective(&object.project, kind.place()) == id.project
     })
 }
 

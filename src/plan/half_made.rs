@@ -12,6 +12,16 @@ pub const HALF_MADE: &str = "half-made";
 impl Builder<'_> {
     /// Plans an object of ours anew if its creation was interrupted; false if it is whole, or still being made.
     pub fn remake(&mut self, object: &Object, id: &Id, live: &Raw, objects: &Objects<'_>) -> bool {
+        let is_pending = live.get("status").is_some_and(|status| status == "Pending");
+        if object.kind.section() == "networks" && is_pending && !self.snapshot.server.is_clustered {
+            // Seen on LXD 5.0.2. Deleting and making it again would fail on that bridge.
+            let text = format!(
+                "{}: its creation was interrupted. It works, for LXD brings it up when it starts, and takes changes then; \
+                 deleting it leaves its bridge behind",
+                object.address
+            );
+            self.note(&object.address, "pending", text);
+        }
         if !self.is_half_made(object.kind, live) {
             return false;
         }
@@ -28,7 +38,7 @@ impl Builder<'_> {
         true
     }
 
-    /// In a cluster a pool or network that is pending is between LXD's two steps, and is taken up there.
+    /// In a cluster a pool that is pending is between LXD's two steps, and is taken up there.
     fn is_half_made(&self, kind: &dyn Kind, live: &Raw) -> bool {
         kind.is_half_made(live) && (kind.section() == "instances" || !self.snapshot.server.is_clustered)
     }

@@ -110,7 +110,16 @@ impl Builder<'_> {
         let Some((image, text, _)) = &lifecycle.image else {
             return;
         };
-        let Some(record) = record else { return };
+        let moved = || {
+            let now = resolve(image, object, objects, self.site, self.snapshot)?;
+            base_of(live).filter(|base| *base != now).map(|base| (base.to_owned(), now))
+        };
+        let Some(record) = record else {
+            // An adoption is no replacement, neither now nor by the next plan: what it sees now counts as followed.
+            diff.seen = moved().map(|(_, now)| now.chars().take(12).collect());
+            return;
+        };
+        diff.seen.clone_from(&record.seen);
         let replace = |before: Option<&str>, after: &str, why: &str| {
             FieldDiff::new(Path::field("image"), before.map(Into::into), Some(after.into())).replacing(why)
         };
@@ -126,13 +135,10 @@ impl Builder<'_> {
                 self.note(&object.address, "not-followed", text);
             }
             Some(_) => {
-                let now = resolve(image, object, objects, self.site, self.snapshot);
-                let base = base_of(live);
-                if let (Some(now), Some(base)) = (now, base)
-                    && now != base
-                {
+                let is_seen = |now: &str| record.seen.as_ref().is_some_and(|seen| now.starts_with(seen.as_str()));
+                if let Some((base, now)) = moved().filter(|(_, now)| !is_seen(now)) {
                     if lifecycle.follow_image {
-                        diff.fields.push(replace(Some(base), &now, "the image has moved, and follow_image is set"));
+                        diff.fields.push(replace(Some(&base), &now, "the image has moved, and follow_image is set"));
                     } else {
                         let text = format!(
                             "{} was made of an earlier image of `{text}`; --replace {} or follow_image: true takes the new one",

@@ -3,11 +3,10 @@
 //! What goes or is made again in the same plan has let go by then, and so has what is changed to use something
 //! else. For what remains the plan is refused, so that it never stops half-way.
 
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::{Action, Plan, Refusal};
-use crate::kinds::{Kind, Raw, body, by_section};
+use crate::kinds::{Kind, Raw, body, by_section, used_by};
 use crate::live::Snapshot;
 use crate::model::{Id, Path};
 
@@ -19,28 +18,16 @@ pub(super) fn check(plan: &mut Plan, snapshot: &Snapshot) {
         if change.action != Action::Replace || kind.creates_first() || change.noun == "instance" {
             continue;
         }
-        let mut users: Vec<String> = live
-            .get("used_by")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .filter(|url| !has_let_go(plan, snapshot, url, kind, &change.id))
-            .map(in_words)
-            .collect();
-        users.sort();
-        users.dedup();
-        if users.is_empty() {
-            continue;
-        }
+        let users = live.get("used_by").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let stay = users.filter(|url| !has_let_go(plan, snapshot, url, kind, &change.id));
+        let Some(users) = used_by::in_words(stay) else { continue };
         let address = &change.address;
         refused.push(Refusal {
             address: Some(address.clone()),
             code: "in-use",
             text: format!(
                 "{address} would have to be deleted and made again ({}), and LXD deletes nothing that is used; it is by {}",
-                change.reason.text,
-                listed(&users)
+                change.reason.text, users
             ),
             help: format!(
                 "give the new one another `name` and let its users name that (it is made, they move over, the old one goes); or make its users again with it (`--replace {address} --replace …`)"
@@ -53,7 +40,7 @@ pub(super) fn check(plan: &mut Plan, snapshot: &Snapshot) {
 
 /// True if what a URL of `used_by` names does not use the object when its deletion's turn comes.
 fn has_let_go(plan: &Plan, snapshot: &Snapshot, url: &str, used: &dyn Kind, of: &Id) -> bool {
-    let Some((section, id)) = parse(url) else { return false };
+    let Some((section, id)) = used_by::parse(url) else { return false };
     if section == "images" {
         // LXD deletes the images that it unpacked into a pool with the pool; what it fetched itself, lxdeploy does.
         let is_cached = snapshot.get("images", &id).and_then(|raw| raw.get("cached")) == Some(&Value::Bool(true));
@@ -116,54 +103,4 @@ fn profiles_use(plan: &Plan, snapshot: &Snapshot, instance: &Id, raw: &Raw, used
             After::Unknown => true,
         }
     })
-}
-
-/// Section and place of what a URL names: `/1.0/instances/api?project=acme`.
-fn parse(url: &str) -> Option<(&'static str, Id)> {
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let project = query.split('&').find_map(|part| part.strip_prefix("project=")).unwrap_or("default").to_owned();
-    let parts: Vec<&str> = path.strip_prefix("/1.0/")?.split('/').collect();
-    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let id = |name: &str, pool: Option<&str>| Id { project: project.clone(), pool: pool.map(plain), name: plain(name) };
-    match parts.as_slice() {
-        ["instances" | "containers" | "virtual-machines", name, ..] => Some(("instances", id(name, None))),
-        ["storage-pools", pool, "volumes", "custom", name, ..] => Some(("storage_volumes", id(name, Some(pool)))),
-        [collection, name] => {
-            let kind = crate::kinds::all().iter().find(|kind| kind.collection() == *collection)?;
-            Some((kind.section(), id(name, None)))
-        }
-        _ => None,
-    }
-}
-
-fn in_words(url: &str) -> String {
-    match parse(url) {
-        Some((section, id)) => format!("the {} {id}", by_section(section).map_or("object", |kind| kind.noun())),
-        None => url.to_owned(),
-    }
-}
-
-fn listed(users: &[String]) -> String {
-    const SHOWN: usize = 6;
-    let more = users.len().saturating_sub(SHOWN);
-    let shown = users[..users.len() - more].join(", ");
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_of_users() {
-        let shown = |url: &str| parse(url).map(|(section, id)| format!("{section} {id}"));
-        assert_eq!(shown("/1.0/instances/p2?project=pj").as_deref(), Some("instances p2 (project pj)"));
-        assert_eq!(shown("/1.0/profiles/p%20p").as_deref(), Some("profiles p p"));
-        assert_eq!(
-            shown("/1.0/storage-pools/fast/volumes/custom/v1?project=q").as_deref(),
-            Some("storage_volumes fast/v1 (project q)")
-        );
-        assert_eq!(shown("/1.0/network-acls/web").as_deref(), Some("network_acls web"));
-        assert_eq!(shown("/1.0/nonsense"), None);
-    }
 }

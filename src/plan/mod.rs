@@ -7,6 +7,7 @@ mod diff;
 mod drift;
 mod guards;
 mod half_made;
+mod ideal;
 mod images;
 mod in_use;
 mod order;
@@ -29,6 +30,7 @@ use crate::model::{Address, Id, Path, Span, StepId, Verb};
 pub use build::{Adopt, Options, build};
 pub use drift::{Drift, Leaf, Moved, drift};
 pub use half_made::HALF_MADE;
+pub use ideal::{Contents, ideal, stand_in, without_unknown};
 pub use ownership::{Owner, owner, stamped_name};
 
 /// Everything that an apply would do; what is shown is what is run.

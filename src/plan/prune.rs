@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::build::Builder;
+use super::cluster::{is_at, out_of_reach};
 use super::ownership::{Owner, stamped_name};
 use super::{Action, Change, Effect, FieldDiff, Note, Reason, Refusal, Work, rename};
 use crate::kinds::{self, Kind, Object, Raw, Record};
@@ -108,7 +111,8 @@ fn remove(builder: &mut Builder<'_>, wanted: &[Object], candidates: Vec<Candidat
             continue;
         }
         let object = wanted.iter().find(|object| object.address == address).cloned();
-        if record.protect {
+        // A snapshot that was restored may have rewound the record.
+        if record.protect || object.as_ref().is_some_and(|object| object.protect) {
             builder.plan.refused.push(Refusal {
                 address: Some(address.clone()),
                 code: "protected",
@@ -158,7 +162,18 @@ pub(super) type Kept<'a> = ((&'static str, &'a Id), &'static str, String);
 /// What stays since it cannot be reached, or for the sake of data: volumes, and the pools and projects in which
 /// they lie.
 fn kept<'a>(builder: &Builder<'_>, candidates: &[Candidate<'a>]) -> Vec<Kept<'a>> {
-    let mut kept = super::cluster::out_of_reach(builder.snapshot, candidates);
+    let mut kept = out_of_reach(builder.snapshot, candidates);
+    // LXD (5.0.2) deletes a project with volumes in it: it forgets them, and leaves their files where they are.
+    for project in candidates.iter().filter(|candidate| candidate.kind.section() == "projects") {
+        let volumes = project.live.get("used_by").and_then(Value::as_array).into_iter().flatten();
+        let mut volumes = volumes.filter_map(Value::as_str).filter(|url| url.contains("/volumes/custom/"));
+        if volumes
+            .any(|url| !candidates.iter().any(|candidate| is_at(candidate.kind, candidate.id, candidate.live, url)))
+        {
+            let why = "volumes in it are not known to be this site's; move or delete them first".to_owned();
+            kept.push((("projects", project.id), "kept-data", why));
+        }
+    }
     if builder.options.delete_data {
         return kept;
     }

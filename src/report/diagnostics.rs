@@ -23,16 +23,42 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let (message, help) = (shown(&diagnostic.message), diagnostic.help.as_deref().map(shown));
+    let help: Vec<(&str, &str)> = diagnostic.help.iter().map(|help| ("help", help.as_str())).collect();
+    let related = diagnostic.related.iter().map(|(span, label)| (*span, Some(label.as_str())));
+    let places: Vec<_> = diagnostic.span.map(|span| (span, None)).into_iter().chain(related).collect();
+    block(level, &diagnostic.message, diagnostic.span, &places, &help, sources, renderer)
+}
+
+/// A place that is no error: a word, a line, the excerpt, and remarks by their words.
+pub fn excerpt(
+    (word, message): (&str, &str),
+    span: Option<Span>,
+    remarks: &[(&str, &str)],
+    sources: &Sources,
+    color: bool,
+) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let places: Vec<_> = span.map(|span| (span, None)).into_iter().collect();
+    block(Level::NOTE.with_name(word), message, span, &places, remarks, sources, &renderer)
+}
+
+fn block(
+    level: Level<'_>,
+    message: &str,
+    main: Option<Span>,
+    all: &[(Span, Option<&str>)],
+    remarks: &[(&str, &str)],
+    sources: &Sources,
+    renderer: &Renderer,
+) -> String {
+    let message = shown(message);
+    let remarks: Vec<(&str, String)> = remarks.iter().map(|(word, text)| (*word, shown(text))).collect();
     let title = level.primary_title(message.as_str());
     let mut places: BTreeMap<FileId, Vec<(Span, Option<&str>)>> = BTreeMap::new();
-    if let Some(span) = diagnostic.span {
-        places.entry(span.file).or_default().push((span, None));
+    for (span, label) in all {
+        places.entry(span.file).or_default().push((*span, *label));
     }
-    for (span, label) in &diagnostic.related {
-        places.entry(span.file).or_default().push((*span, Some(label)));
-    }
-    let first = diagnostic.span.map(|span| span.file);
+    let first = main.map(|span| span.file);
     let paths: BTreeMap<FileId, String> =
         places.keys().map(|file| (*file, sources.path(*file).display().to_string())).collect();
     let mut files: Vec<FileId> = places.keys().copied().collect();
@@ -52,8 +78,8 @@ fn one(diagnostic: &Diagnostic, sources: &Sources, renderer: &Renderer) -> Strin
         }
         group = group.element(snippet);
     }
-    if let Some(help) = &help {
-        group = group.element(Level::HELP.message(help.as_str()));
+    for (word, text) in &remarks {
+        group = group.element(Level::HELP.with_name(*word).message(text.as_str()));
     }
     renderer.render(&[group]).to_string()
 }

@@ -257,43 +257,47 @@ fn leaf(field: &FieldDiff, action: Action) -> Vec<String> {
     lines
 }
 
+/// Names that differ in their number alone, one after the other.
+struct Run<'a> {
+    stem: &'a str,
+    first: Option<u64>,
+    last: Option<u64>,
+    count: usize,
+}
+
 /// `api-1`, `api-2`, `api-3` in one line, where there are too many for a line each; what does not even fit so is counted.
 fn ranges(names: &[String]) -> Vec<String> {
-    let split = |name: &str| {
-        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        let number = name[stem.len()..].parse::<u64>().ok().filter(|number| number.to_string() == name[stem.len()..]);
-        (stem.to_owned(), number)
-    };
-    /// A stem, its first and last number, and how many they are.
-    type Run = (String, Option<(u64, u64)>, usize);
     let mut runs: Vec<Run> = vec![];
     for name in names {
-        let (stem, number) = split(name);
-        match (runs.last_mut(), number) {
-            (Some((last, Some((_, to)), count)), Some(number))
-                if *last == stem && to.checked_add(1) == Some(number) =>
-            {
-                (*to, *count) = (number, *count + 1);
-            }
-            (_, Some(number)) => runs.push((stem, Some((number, number)), 1)),
-            (_, None) => runs.push((name.clone(), None, 1)),
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let digits = &name[stem.len()..];
+        let number = digits.parse::<u64>().ok().filter(|number| number.to_string() == digits);
+        let next = |run: &&mut Run| {
+            run.stem == stem && number.is_some() && run.last.and_then(|last| last.checked_add(1)) == number
+        };
+        if let Some(run) = runs.last_mut().filter(next) {
+            (run.last, run.count) = (number, run.count + 1);
+        } else {
+            let stem = if number.is_some() { stem } else { name };
+            runs.push(Run { stem, first: number, last: number, count: 1 });
         }
     }
     // What remains of a comment beside its head and its titles.
     let mut room = LIMIT - NOTICE - 2_000;
     let (mut lines, mut named) = (vec![], 0);
-    for (stem, range, count) in runs {
-        let line = match range {
-            Some((from, to)) if from != to => format!("- {stem}{from} to {stem}{to} ({count})"),
-            Some((only, _)) => format!("- {stem}{only}"),
-            None => format!("- {stem}"),
+    for run in runs {
+        let stem = run.stem;
+        let line = match (run.first, run.last) {
+            (Some(first), Some(last)) if first != last => format!("- {stem}{first} to {stem}{last} ({})", run.count),
+            (Some(only), _) => format!("- {stem}{only}"),
+            (None, _) => format!("- {stem}"),
         };
         if line.len() + 1 > room {
             lines.push(format!("- and {} more, whose names no comment has room for", names.len() - named));
             break;
         }
         room -= line.len() + 1;
-        named += count;
+        named += run.count;
         lines.push(line);
     }
     lines

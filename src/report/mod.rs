@@ -3,8 +3,10 @@
 //! Results (a plan, a status, JSON) go to stdout; progress, prompts and complaints to stderr.
 
 pub mod diagnostics;
+pub mod diff;
 pub mod drift;
 pub mod events;
+pub mod graph;
 pub mod json;
 pub mod markdown;
 mod progress;
@@ -14,6 +16,7 @@ pub mod saved;
 pub mod status;
 mod style;
 pub mod text;
+pub mod why;
 
 pub use progress::{JsonLines, Plain, Reporter, Terminal};
 pub use prompt::{confirm, trusts};

@@ -69,7 +69,10 @@ impl Told {
                     self.failed.push((address.clone(), *verb, message.clone()));
                     let line = format!("{} {address}: {}: {message}", style.red("✗"), verb.running());
                     std::iter::once(line)
-                        .chain(details.iter().map(|detail| style.dim(&format!("    | {detail}"))))
+                        .chain(details.iter().map(|detail| match detail.strip_prefix("help: ") {
+                            Some(help) => format!("    {} {help}", style.dim("help:")),
+                            None => style.dim(&format!("    | {detail}")),
+                        }))
                         .collect()
                 }
                 Outcome::Blocked { by } => {

@@ -51,6 +51,7 @@ pub fn summary(plan: &Plan, style: Style) -> String {
     let refused = plan.refused.len();
     if plan.is_empty() && refused == 0 {
         let what = match (plan.destroy, plan.partial) {
+            (true, _) if !plan.notes.is_empty() => "Nothing to destroy but what the notes speak of.".to_owned(),
             (true, _) => "Nothing to destroy: no object at the server carries this site's stamp.".to_owned(),
             (false, true) => format!("No changes in this part of the site: {} unchanged.", counts.unchanged),
             (false, false) => format!("No changes. The server is as the site says: {} objects.", counts.unchanged),

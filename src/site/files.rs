@@ -69,6 +69,11 @@ impl Files {
         if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory.to_path_buf() }
     }
 
+    /// A file's path, as it was asked for.
+    pub fn name(&self, file: FileId) -> String {
+        self.sources.borrow().path(file).display().to_string()
+    }
+
     /// The text between two bytes of a file.
     pub fn slice(&self, span: Span) -> String {
         let sources = self.sources.borrow();

@@ -219,6 +219,11 @@ fn has_template(node: &Node) -> bool {
 }
 
 impl Input {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The value as templates see it: of its type. `None` where an error was pushed.
     pub fn check(&self, node: &Rc<Node>, out: &mut Vec<Diagnostic>) -> Option<Rc<Node>> {
         let wrong = |what: &str, help: Option<String>| {

@@ -15,9 +15,11 @@ mod inputs;
 mod merge;
 mod names;
 mod origin;
+mod revision;
 pub mod schema;
 mod scope;
 mod variables;
+pub mod why;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ use crate::model::{Address, Masker, Sources, Span};
 use crate::tree::Spanned;
 
 pub use origin::origin;
+pub use revision::Revision;
 
 /// What the command line adds to the files.
 #[derive(Clone, Debug, Default)]
@@ -98,33 +101,54 @@ pub struct Loaded {
     pub secrets: BTreeMap<String, String>,
 }
 
+/// What a site was made of, for whoever asks where something comes from.
+struct Parts {
+    chain: document::Chain,
+    sections: merge::Sections,
+    scope: Rc<scope::Scope>,
+}
+
 /// Loads a site file and everything that it names.
 pub fn load(path: &Path, options: &Options) -> Loaded {
+    load_then(path, options, |_, _, _| ()).0
+}
+
+/// The same, with a look at the parts of a site without errors.
+fn load_then<T>(
+    path: &Path,
+    options: &Options,
+    look: impl FnOnce(&Site, &Parts, &mut Masker) -> T,
+) -> (Loaded, Option<T>) {
     let files = Rc::new(files::Files::default());
     let mut diagnostics = vec![];
-    let (site, masker, secrets) = match document::chain(path, &files, &mut diagnostics) {
-        Some(chain) => {
-            let assembled = assemble(&chain, options, &files, &mut diagnostics);
-            // A file is read once in a process's life: to take its tree apart again would be a tenth of the time.
-            std::mem::forget(chain);
-            assembled
-        }
-        None => Default::default(),
-    };
+    let assembled =
+        document::chain(path, &files, &mut diagnostics).map(|chain| assemble(chain, options, &files, &mut diagnostics));
+    let (site, parts) = assembled.unzip();
+    let (mut masker, mut secrets) = Default::default();
+    if let Some(parts) = &parts {
+        secrets = parts.scope.secrets_read();
+        let (found, texts) = parts.scope.take();
+        diagnostics.extend(found);
+        masker = texts;
+    }
     checks::once(&mut diagnostics);
     let has_errors = diagnostics.iter().any(Diagnostic::is_error);
-    Loaded { site: site.filter(|_| !has_errors), sources: files.take_sources(), diagnostics, masker, secrets }
+    let site = site.filter(|_| !has_errors);
+    let seen = site.as_ref().zip(parts.as_ref()).map(|(site, parts)| look(site, parts, &mut masker));
+    // A file is read once in a process's life: to take its tree apart again would be a tenth of the time.
+    std::mem::forget(parts.map(|parts| parts.chain));
+    (Loaded { site, sources: files.take_sources(), diagnostics, masker, secrets }, seen)
 }
 
 fn assemble(
-    chain: &document::Chain,
+    chain: document::Chain,
     options: &Options,
     files: &Rc<files::Files>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> (Option<Site>, Masker, BTreeMap<String, String>) {
-    let (sections, deviations) = merge::sections(chain, diagnostics);
-    let scope = variables::scope(chain, options, files, diagnostics);
-    let mut site = document::header(chain, options, &scope, diagnostics);
+) -> (Site, Parts) {
+    let (sections, deviations) = merge::sections(&chain, diagnostics);
+    let scope = variables::scope(&chain, options, files, diagnostics);
+    let mut site = document::header(&chain, options, &scope, diagnostics);
     site.deviations = deviations;
     let pending = expand::expand(&sections, &site.project, &scope, diagnostics);
     site.groups.clone_from(&pending.groups);
@@ -132,8 +156,5 @@ fn assemble(
     let places;
     (site.objects, places) = names::decode(pending, files, diagnostics);
     checks::check(&site, &places, diagnostics);
-    let secrets = scope.secrets_read();
-    let (found, masker) = scope.take();
-    diagnostics.extend(found);
-    (Some(site), masker, secrets)
+    (site, Parts { chain, sections, scope })
 }

@@ -41,6 +41,23 @@ pub struct Scope {
     path: RefCell<Vec<String>>,
     /// The file to which relative paths belong.
     file: Cell<FileId>,
+    /// What each variable was set to, the weakest first: why it is what it is.
+    written: RefCell<HashMap<String, Vec<Rc<Node>>>>,
+    /// What the template being looked at asks for; `None` while nobody wants to know.
+    asked: RefCell<Option<Vec<Asked>>>,
+}
+
+/// What a template asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A variable.
+    Variable(String),
+    /// `file(PATH)`.
+    File(String),
+    /// `env(NAME)`.
+    Env(String),
+    /// `secret(NAME)`.
+    Secret(String),
 }
 
 enum Slot {
@@ -74,12 +91,52 @@ impl Scope {
             found: RefCell::default(),
             path: RefCell::default(),
             file: Cell::default(),
+            written: RefCell::default(),
+            asked: RefCell::default(),
+        }
+    }
+
+    /// What a variable was set to, the weakest first.
+    pub fn written(&self, name: &str) -> Vec<Rc<Node>> {
+        self.written.borrow().get(name).cloned().unwrap_or_default()
+    }
+
+    /// Where a secret is declared.
+    pub fn secret_place(&self, name: &str) -> Option<Span> {
+        self.secrets.get(name).map(|(_, span)| *span)
+    }
+
+    /// The file in which a node stands; of `--var` these words.
+    pub fn file_name(&self, node: &Node) -> String {
+        self.files.name(node.span.file)
+    }
+
+    /// A variable's value.
+    pub fn value(self: &Rc<Self>, name: &str) -> Option<Variable> {
+        View { scope: self.clone(), locals: Locals::new() }.variable(name)?.ok()
+    }
+
+    /// Renders a node and gives what its own templates asked for, each once.
+    pub fn traced(self: &Rc<Self>, node: &Rc<Node>, locals: &Locals) -> (Option<Rc<Node>>, Vec<Asked>) {
+        let before = self.asked.replace(Some(vec![]));
+        let rendered = self.render(node, Some(locals), &mut vec![]);
+        (rendered, self.asked.replace(before).unwrap_or_default())
+    }
+
+    /// What variables ask for in their turn is theirs.
+    fn note(&self, asked: impl FnOnce() -> Asked) {
+        if let Some(known) = self.asked.borrow_mut().as_mut().filter(|_| self.path.borrow().is_empty()) {
+            let asked = asked();
+            if !known.contains(&asked) {
+                known.push(asked);
+            }
         }
     }
 
     /// Sets a variable; a later one of the same name is stronger. Of an input whose declaration is wrong, no
     /// value is right or wrong.
     pub fn set(&self, name: &str, node: Rc<Node>) {
+        self.written.borrow_mut().entry(name.to_owned()).or_default().push(node.clone());
         let is_unknown = matches!(self.inputs.borrow().get(name), Some(None));
         self.variables
             .borrow_mut()
@@ -99,6 +156,7 @@ impl Scope {
     /// Makes an input of a variable: whoever gives it a value, the value must be of its type.
     pub fn declare(&self, name: &str, input: Option<Rc<Input>>) {
         self.variables.borrow_mut().remove(name);
+        self.written.borrow_mut().remove(name);
         if input.is_none() {
             self.set_failed(name);
         }
@@ -332,6 +390,7 @@ fn has_marks(node: &Node) -> bool {
 
 impl Host for View {
     fn variable(&self, name: &str) -> Option<Result<Variable, Failure>> {
+        self.scope.note(|| Asked::Variable(name.to_owned()));
         if let Some(local) = self.locals.get(name) {
             return Some(Ok(local.clone()));
         }
@@ -351,14 +410,17 @@ impl Host for View {
     }
 
     fn file(&self, path: &str) -> Result<String, String> {
+        self.scope.note(|| Asked::File(path.to_owned()));
         self.scope.files.text(&self.scope.files.directory(self.scope.file.get()).join(path))
     }
 
     fn env(&self, name: &str) -> Result<String, String> {
+        self.scope.note(|| Asked::Env(name.to_owned()));
         std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))
     }
 
     fn secret(&self, name: &str) -> Result<String, Failure> {
+        self.scope.note(|| Asked::Secret(name.to_owned()));
         let scope = &self.scope;
         let Some((source, span)) = scope.secrets.get(name) else {
             let near = nearest(name, scope.secrets.keys().map(String::as_str));

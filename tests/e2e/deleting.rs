@@ -61,3 +61,17 @@ fn destroy_asks_the_server_and_not_the_file() {
     destroyed.says("profiles.b deleted").says_not("profiles.c");
     assert!(case.try_get("projects/t-stamped").is_none());
 }
+
+/// LXD 5.0.2 deletes a project with volumes in it: they are forgotten, their files stay.
+#[test]
+fn a_project_with_volumes_of_others_stays() {
+    let case = Case::new("holds");
+    case.site("projects: {\"@NAME@\": {}}\nprofiles: {a: {}}\n");
+    case.apply(&[]);
+    case.lxc(&["storage", "volume", "create", "default", "theirs"]);
+    case.destroy(&["--delete-data"]).says("profiles.a deleted").says("projects.t-holds is kept");
+    assert!(case.try_get("storage-pools/default/volumes/custom/theirs").is_some());
+    case.lxc(&["storage", "volume", "delete", "default", "theirs"]);
+    case.destroy(&[]);
+    assert!(case.try_get("projects/t-holds").is_none());
+}

@@ -71,6 +71,14 @@ fn the_quickstarts_server_is_adopted_and_plans_to_no_change() {
     assert_eq!((plan.actions(), plan.notes()), (vec![], vec![]), "{}", own.stdout);
     assert!(own.stdout.contains(&format!("  {}:\n    project: default\n", case.bridge)), "{}", own.stdout);
 
+    // What is nobody's beside it stays so, unless it is asked for.
+    case.lxc(&["profile", "create", "nobodys"]);
+    let beside = case.run(&["export", "--project", name, "--site", name]).exits(0);
+    assert!(beside.stdout.contains("# - profiles.nobodys: it is nobody's"), "{}", beside.stdout);
+    let asked = case.run(&["export", "--project", name, "--site", name, "--with", "profiles.nobodys"]).exits(0);
+    assert!(asked.stdout.contains("\n  nobodys: {}\n"), "{}", asked.stdout);
+    case.lxc(&["profile", "delete", "nobodys"]);
+
     // To another site it is somebody's.
     let other = case.run(&["export", "--project", name, "--site", "somebody"]).exits(0);
     assert!(other.stdout.contains(&format!("# - instances.proxy: it is the site {name}'s")), "{}", other.stdout);
@@ -117,6 +125,102 @@ fn what_the_server_provides_is_external() {
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.destroy(&[]);
     case.run(&["export", "--project", "t-nosuch"]).exits(1).says("there is no project `t-nosuch`");
+}
+
+#[test]
+fn what_people_made_by_hand_is_written_as_it_is() {
+    let case = Case::new("byhand");
+    let (name, bridge) = (case.name.as_str(), case.bridge.as_str());
+    let address = format!("ipv4.address={}.1/24", case.net);
+    lxc(&["project", "create", name]).exits(0);
+    lxc(&["network", "acl", "create", name]).exits(0);
+    let rule = ["action=allow", "protocol=tcp", "destination_port=80,443", "description=the web: http, https"];
+    lxc(&[&["network", "acl", "rule", "add", name, "ingress"], &rule[..]].concat()).exits(0);
+    let acl = format!("security.acls={name}");
+    lxc(&["network", "create", bridge, &address, "ipv6.address=none", "ipv4.nat=yes", &acl]).exits(0);
+    case.lxc(&["profile", "device", "add", "default", "root", "disk", "path=/", "pool=default"]);
+    case.lxc(&["profile", "create", "odd name"]);
+    case.lxc(&[
+        "profile",
+        "set",
+        "odd name",
+        "limits.memory=50%",
+        "user.json={\"a\": [1, \"#\"]}",
+        "user.n=0644",
+        "user.yes=yes",
+    ]);
+    case.lxc(&["storage", "volume", "create", "default", "data", "size=64MB", "user.note=it's \"so\""]);
+    case.lxc(&["storage", "volume", "snapshot", "default", "data"]);
+    case.lxc(&["image", "import", case.path("busybox.tar.xz").to_str().unwrap()]);
+    let image = case.get("images")[0].as_str().unwrap().rsplit('/').next().unwrap()[..12].to_owned();
+    case.lxc(&["launch", &image, "frozen", "-n", bridge, "-c", "limits.cpu=1", "-c", "environment.PS1=$ "]);
+    case.lxc(&["pause", "frozen"]);
+    case.lxc(&["init", &image, "off", "-p", "odd name", "-p", "default", "-c", "security.nesting=1"]);
+    case.lxc(&[
+        "config",
+        "device",
+        "add",
+        "off",
+        "web",
+        "proxy",
+        "listen=tcp:127.0.0.1:18080",
+        "connect=tcp:127.0.0.1:80",
+    ]);
+    case.lxc(&["config", "device", "add", "off", "data", "disk", "pool=default", "source=data", "path=/data"]);
+    case.lxc(&[
+        "config",
+        "set",
+        "off",
+        "user.user-data=#cloud-config\n# {% if x %} {# y #}\nruncmd: []\n",
+        "user.tabs=a\tb\n",
+    ]);
+    let file = case.run(&[
+        "export",
+        "--project",
+        name,
+        "--with",
+        &format!("networks.{bridge}"),
+        "--with",
+        &format!("network_acls.{name}"),
+    ]);
+    let file = file.exits(0);
+    case.write("site.yaml", &file.stdout);
+    case.run(&["validate", "site.yaml"]).exits(0).says_not("warning");
+    let plan = case.plan(&["--adopt", "all"]);
+    for change in plan.0["changes"].as_array().unwrap() {
+        assert_eq!((&change["action"], &change["diff"]), (&"adopt".into(), &serde_json::json!([])), "{change:#}");
+    }
+    let mut actions = plan.actions();
+    actions.sort();
+    let expected = [
+        "instances.frozen: adopt",
+        "instances.off: adopt",
+        "network_acls.t-byhand: adopt",
+        "networks.t-byhand: adopt",
+        "profiles.default: adopt",
+        "profiles.odd name: adopt",
+        "projects.t-byhand: adopt",
+        "storage_volumes.data: adopt",
+    ];
+    assert_eq!((actions, plan.notes()), (expected.map(str::to_owned).to_vec(), vec![]), "{}", file.stdout);
+    for line in [
+        "    state: unmanaged\n",
+        "    state: stopped\n",
+        "      user.yes: \"yes\"\n",
+        &format!("    source: {{fingerprint: {image}"),
+    ] {
+        assert!(file.stdout.contains(line), "{line} is not in\n{}", file.stdout);
+    }
+    case.apply(&["--adopt", "all"]);
+    assert_eq!(case.get("instances/frozen")["status"], "Frozen", "adopting starts and stops nothing");
+    assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
+    // Exported again as its own, it says the same.
+    let again = case.run(&["export", "--project", name, "--site", name]).exits(0);
+    assert_eq!(again.stdout, file.stdout);
+    case.lxc(&["delete", "-f", "frozen", "off"]);
+    case.lxc(&["image", "delete", &image]);
+    case.destroy(&["--delete-data"]);
+    assert!(case.try_get(&format!("projects/{name}")).is_none());
 }
 
 #[test]

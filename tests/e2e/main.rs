@@ -4,13 +4,18 @@
 
 mod bed;
 
+mod alone;
 mod applying;
+mod by_hand;
 mod deleting;
 mod drifting;
+mod dumping;
+mod explaining;
 mod exporting;
 mod failing;
 mod faults;
 mod flags;
+mod following;
 mod locking;
 mod ownership;
 mod proxy;
@@ -21,3 +26,4 @@ mod rolling;
 mod saving;
 mod unprivileged;
 mod updating;
+mod words;

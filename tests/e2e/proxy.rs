@@ -241,9 +241,10 @@ fn connect(client: UnixStream, server: UnixStream, fault: Option<Fault>, shared:
             }
             for (head, body) in messages.take(piece) {
                 let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+                // In the same order as above.
+                let mut requests = shared.requests.lock().unwrap();
                 let mut open = open.lock().unwrap();
                 if !open.is_empty() {
-                    let mut requests = shared.requests.lock().unwrap();
                     let request = &mut requests[open.remove(0)];
                     (request.status, request.answer) = (status, body);
                 }

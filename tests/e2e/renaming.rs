@@ -40,7 +40,8 @@ fn a_group_is_renamed_one_by_one_with_its_changes() {
     assert_eq!(config["user.lxdeploy.id"], format!("{}/instances.api-1", case.name));
     // The name inside and the bridge's DNS follow.
     case.lxc(&["exec", "api-1", "--", "hostname"]).says("api-1");
-    lxc(&["query", &format!("/1.0/networks/{}/leases", case.bridge)]).exits(0).says("\"api-1\"").says_not("\"app-1\"");
+    let leases = format!("/1.0/networks/{}/leases?project={}", case.bridge, case.name);
+    lxc(&["query", &leases]).exits(0).says("\"api-1\"").says_not("\"app-1\"");
     // Left in the file it has no effect.
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.destroy(&[]);

@@ -53,22 +53,23 @@ fn what_is_used_is_replaced_with_its_users_or_not_at_all() {
         assert_eq!(case.refusals(&["--replace", address]), ["in-use"]);
     }
     assert_eq!(case.refusals(&["--replace", "projects.t-inuse"]), ["in-use"]);
-    let network = || lxc(&["query", &format!("/1.0/networks/{}", case.bridge)]).exits(0).json();
-    let mac = network()["config"]["volatile.bridge.hwaddr"].clone();
-    case.apply(&["--replace", "networks.t-inuse", "--replace", "profiles.base", "--replace", "instances.one"]);
+    let applied =
+        case.apply(&["--replace", "networks.t-inuse", "--replace", "profiles.base", "--replace", "instances.one"]);
+    applied.says("networks.t-inuse deleted").says("profiles.base deleted").says("networks.t-inuse created");
     assert_eq!(one()["status"], "Running");
     assert_ne!(one()["config"]["volatile.uuid"], before["config"]["volatile.uuid"]);
-    assert_eq!(mac, network()["config"]["volatile.bridge.hwaddr"]);
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     // The remedy that the refusal names: another name, and everybody moves over.
-    case.site(
-        &SITE
-            .replace("\"@BRIDGE@\": {project", "net: {name: t-inuse2, project")
-            .replace("network: \"@BRIDGE@\"", "network: net"),
-    );
+    let moved = SITE
+        .replace("\"@BRIDGE@\": {project", "net: {name: t-inuse2, project")
+        .replace("network: \"@BRIDGE@\"", "network: net")
+        .replace("@NET@.1/24", "none");
+    case.site(&moved);
     let plan = case.plan(&[]);
     assert_eq!(plan.actions(), ["networks.t-inuse: delete", "networks.net: create", "profiles.base: update"]);
-    case.run(&["apply", "site.yaml", "--yes"]);
+    case.apply(&[]);
+    lxc(&["query", "/1.0/networks/t-inuse"]).exits(1);
+    assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.destroy(&["--delete-data"]);
 }
 

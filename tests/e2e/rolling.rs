@@ -78,7 +78,7 @@ fn assert_ready_before_the_next(events: &[(String, String, f64)]) {
 
 #[test]
 fn restarts_of_a_group_go_one_after_the_other() {
-    let case = Case::new("roll");
+    let case = Case::new("rollconf");
     slow_to_come_up(&case);
     case.site(SITE);
     // What is made for the first time has nobody to wait for.

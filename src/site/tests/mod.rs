@@ -11,6 +11,7 @@ mod schema;
 mod secrets;
 mod templates;
 mod variables;
+mod why;
 
 use std::path::Path as FilePath;
 

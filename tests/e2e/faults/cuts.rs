@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::random::{Random, rounds};
-use super::site::{CIRCLE, Tally, arguments, converge, measure};
+use super::site::{CIRCLE, Tally, apart, arguments, converge, measure};
 use crate::bed::Case;
 use crate::proxy::{Fault, Proxy, sent_twice};
 
@@ -20,13 +20,13 @@ fn soak_cuts() {
 
 /// Runs the circle through a troubled proxy until it has made so much trouble.
 fn cut(name: &str, cuts: usize) {
-    let case = Case::new(name);
+    let case = apart(Case::new(name));
     let measured = measure(&case);
     let (mut random, _) = Random::seeded("cuts");
     let (mut total, mut requests, mut ridden_out, mut runs) = (0, 0, 0, 0);
     let mut tally = Tally::default();
-    for (to, (_, expected)) in CIRCLE.iter().zip(&measured).cycle() {
-        if total >= cuts && *to == CIRCLE[0] {
+    for (round, (to, (_, expected))) in CIRCLE.iter().zip(&measured).cycle().enumerate() {
+        if total >= cuts && round.is_multiple_of(CIRCLE.len()) {
             break;
         }
         let seed = random.next();

@@ -1,7 +1,7 @@
 //! kill -9 of lxdeploy at random moments.
 
 use super::random::{Random, rounds};
-use super::site::{CIRCLE, Tally, arguments, converge, measure};
+use super::site::{CIRCLE, Tally, apart, arguments, converge, measure};
 use crate::bed::Case;
 
 #[test]
@@ -16,13 +16,13 @@ fn soak_kills() {
 }
 
 fn kill(name: &str, kills: usize) {
-    let case = Case::new(name);
+    let case = apart(Case::new(name));
     let measured = measure(&case);
     let (mut random, _) = Random::seeded("kills");
     let mut tally = Tally::default();
     // To the end of a circle, so that nothing is left.
-    for (to, (length, expected)) in CIRCLE.iter().zip(&measured).cycle() {
-        if tally.hits >= kills && *to == CIRCLE[0] {
+    for (round, (to, (length, expected))) in CIRCLE.iter().zip(&measured).cycle().enumerate() {
+        if tally.hits >= kills && round.is_multiple_of(CIRCLE.len()) {
             break;
         }
         let mut child = case.command(&arguments(&case, *to)).spawn().unwrap();
