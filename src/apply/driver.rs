@@ -37,15 +37,15 @@ pub type Interrupt = watch::Receiver<usize>;
 
 /// A thin driver: asks the schedule, runs steps, tells events. True if all steps are done.
 ///
-/// `gate` is passed before anything is written (but for [`Run::first`]): it takes the lock, and sees to it that
-/// the plan is still right.
+/// `gate` is passed before anything is written (but for [`Run::first`]): it takes the lock, where one can
+/// be had, and sees to it that the plan is still right.
 ///
 /// # Errors
 /// Those of `gate`; then nothing was written.
 pub async fn run<E>(
     plan: &Plan,
     run: &Run<'_>,
-    gate: impl AsyncFnOnce(&mut dyn FnMut(Event)) -> Result<Lock, E>,
+    gate: impl AsyncFnOnce(&mut dyn FnMut(Event)) -> Result<Option<Lock>, E>,
     mut interrupt: Interrupt,
     emit: &mut dyn FnMut(Event),
 ) -> Result<bool, E> {
@@ -63,7 +63,7 @@ pub async fn run<E>(
     if run.first.is_none()
         && let Some(gate) = gate.take()
     {
-        let _ = context.lock.set(gate(emit).await?);
+        gate(emit).await?.into_iter().for_each(|lock| drop(context.lock.set(lock)));
     }
     let mut losing = std::pin::pin!(lost(&context).fuse());
     emit(Event::Started { steps: plan.steps.len() });
@@ -96,7 +96,7 @@ pub async fn run<E>(
                 if is_done && let Some(gate) = gate.take() {
                     match gate(emit).await {
                         Ok(lock) => {
-                            let _ = context.lock.set(lock);
+                            lock.into_iter().for_each(|lock| drop(context.lock.set(lock)));
                             losing.set(lost(&context).fuse());
                         }
                         Err(error) => {

@@ -96,12 +96,23 @@ impl Planned {
         args: &RunArgs,
         mut interrupt: Interrupt,
         emit: &mut dyn FnMut(Event),
-    ) -> Result<Lock, Stopped> {
+    ) -> Result<Option<Lock>, Stopped> {
         let (client, site) = (&self.opened.client, &self.opened.site);
         let project = self.lock_project();
-        let lock = tokio::select! {
-            lock = lock::take(client, &site.name, &project, args.lock_timeout, emit) => lock.map_err(Stopped::Lock)?,
-            Ok(()) = interrupt.changed() => return Err(Stopped::Interrupted),
+        let lock = if self.snapshot.projects.is_closed(&project) {
+            // Incus would let us make a profile there, and never remove it.
+            let text = format!(
+                "without a lock, since the profiles of the project `{}` lie in `default`, which is closed to this \
+                 client's certificate: see to it that nobody else applies this site now",
+                site.project
+            );
+            emit(Event::Note { text });
+            None
+        } else {
+            tokio::select! {
+                lock = lock::take(client, &site.name, &project, args.lock_timeout, emit) => Some(lock.map_err(Stopped::Lock)?),
+                Ok(()) = interrupt.changed() => return Err(Stopped::Interrupted),
+            }
         };
         let looked = tokio::select! {
             looked = self.look_again() => looked,
@@ -110,7 +121,9 @@ impl Planned {
         match looked {
             Ok(()) => Ok(lock),
             Err(stopped) => {
-                lock.release().await;
+                if let Some(lock) = &lock {
+                    lock.release().await;
+                }
                 Err(stopped)
             }
         }

@@ -59,6 +59,8 @@ impl Error {
             "is already running",
             "failed to begin transaction",
             "no available dqlite leader",
+            // Incus, of a profile's edit while one of its instances goes.
+            "failed to fetch instances: instance not found",
         ];
         match self {
             Error::NotSent(_) => true,
@@ -89,10 +91,11 @@ impl Error {
             if *code == 403 || WORDS.iter().any(|words| message.starts_with(words)))
     }
 
-    /// A creation found the object there. LXD says so with 400, 409 or 500, by kind and version.
+    /// A creation found the object there. LXD says so with 400, 409 or 500, by kind and version; Incus lets its
+    /// database say it where two make the same at once.
     pub fn already_exists(&self) -> bool {
-        matches!(self, Error::Api { code, message }
-            if *code == 409 || message.contains("already exists") || message.contains("same fingerprint"))
+        const WORDS: &[&str] = &["already exists", "same fingerprint", "UNIQUE constraint failed"];
+        matches!(self, Error::Api { code, message } if *code == 409 || WORDS.iter().any(|words| message.contains(words)))
     }
 
     /// A pool or network that an earlier run began: on this member it is pending.

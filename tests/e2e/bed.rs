@@ -242,8 +242,15 @@ pub fn lxc(arguments: &[&str]) -> Output {
 
 /// The same on a daemon of the test's own.
 pub fn lxc_on(server: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new("lxc");
-    command.args(arguments).env("LXD_DIR", server).env("LXD_CONF", server.join("lxc-config"));
+    // An Incus understands LXD's lxc, but for what is streamed as a file.
+    let own = server.join("incus");
+    let is_streamed = arguments.iter().any(|word| ["export", "import"].contains(word));
+    let mut command = if is_streamed && own.exists() { Command::new(own) } else { Command::new("lxc") };
+    for (product, variable) in [("lxc", "LXD"), ("incus", "INCUS")] {
+        command.env(format!("{variable}_DIR"), server);
+        command.env(format!("{variable}_CONF"), server.join(format!("{product}-config")));
+    }
+    command.args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     output(command)
 }

@@ -182,7 +182,9 @@ fn what_a_project_has_no_feature_for_is_shared_too() {
         "storage-pools/default/volumes/custom/t-noimages".to_owned(),
     ];
     let before = seen(&shared, true);
-    case.apply(&[]).says("instances.one created").says("images.bb: shared with others");
+    let applied = case.apply(&[]).says("instances.one created").says("images.bb: shared with others");
+    applied.says("without a lock, since the profiles of the project `t-noimages` lie in `default`");
+    assert!(!lxc(&["query", "/1.0/profiles"]).exits(0).stdout.contains("lxdeploy-lock-t-noimages-"));
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     assert_eq!(case.get("instances/one")["config"]["volatile.base_image"], target);
     // By its alias it is found as well.

@@ -243,8 +243,8 @@ instances:
             let Ok(line) = std::fs::read(process.path().join("cmdline")) else { continue };
             let line = String::from_utf8_lossy(&line).into_owned();
             seen += usize::from(line.contains("site.yaml"));
-            // LXD 5.0 itself hands an instance's `environment.*` to its forkexec as arguments.
-            if line.starts_with("/usr/bin/lxd\0forkexec") {
+            // LXD 5.0 and Incus themselves hand an instance's `environment.*` to their forkexec as arguments.
+            if line.split('\0').nth(1) == Some("forkexec") {
                 continue;
             }
             assert!(!line.contains("swordfish-in-no-list"), "{line}");
