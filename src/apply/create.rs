@@ -116,7 +116,9 @@ impl One<'_> {
     pub(super) async fn is_still_half_made(&self, kind: &dyn Kind, id: &Id) -> Result<bool, Failure> {
         match self.read_settled(kind, id).await? {
             None => Ok(false),
-            Some(raw) if self.is_half_made(kind, &raw) => Ok(true),
+            Some(raw) if self.is_half_made(kind, &raw) || self.context.run.snapshot.is_dead_network(kind, &raw) => {
+                Ok(true)
+            }
             Some(_) => Err(Failure::because("its creation has come to its end since it was planned; plan again")),
         }
     }

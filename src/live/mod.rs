@@ -79,6 +79,13 @@ impl Snapshot {
         !self.server.is_restricted || kind.place() != Place::Server && !self.projects.is_closed(&id.project)
     }
 
+    /// True for a network whose creation ended with its connection: Incus 6.0 leaves it pending, without a bridge,
+    /// and never takes it up. (LXD's are there, and work when the daemon starts again.)
+    pub fn is_dead_network(&self, kind: &dyn Kind, live: &Raw) -> bool {
+        let is_pending = live.get("status").is_some_and(|status| status == "Pending");
+        is_pending && kind.section() == "networks" && self.server.kind == "incus" && !self.server.is_clustered
+    }
+
     /// Adds a live object.
     pub fn insert(&mut self, section: &'static str, id: Id, raw: Raw) {
         self.objects.entry(section).or_default().insert(id, raw);

@@ -13,7 +13,8 @@ impl Builder<'_> {
     /// Plans an object of ours anew if its creation was interrupted; false if it is whole, or still being made.
     pub fn remake(&mut self, object: &Object, id: &Id, live: &Raw, objects: &Objects<'_>) -> bool {
         let is_pending = live.get("status").is_some_and(|status| status == "Pending");
-        if object.kind.section() == "networks" && is_pending && !self.snapshot.server.is_clustered {
+        let is_dead = self.snapshot.is_dead_network(object.kind, live);
+        if object.kind.section() == "networks" && is_pending && !is_dead && !self.snapshot.server.is_clustered {
             // Seen on LXD 5.0.2. Deleting and making it again would fail on that bridge.
             let text = format!(
                 "{}: its creation was interrupted. It works, for LXD brings it up when it starts, and takes changes then; \
@@ -22,7 +23,7 @@ impl Builder<'_> {
             );
             self.note(&object.address, "pending", text);
         }
-        if !self.is_half_made(object.kind, live) {
+        if !is_dead && !self.is_half_made(object.kind, live) {
             return false;
         }
         if self.snapshot.busy.contains(&(object.kind.section(), id.clone())) {
