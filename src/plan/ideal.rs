@@ -1,6 +1,6 @@
 //! A server as it would be right after a site was applied: what a change of the files is planned against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -12,7 +12,7 @@ use super::ownership::stamp_id;
 use super::{Plan, overlay};
 use crate::kinds::image::{self, Source};
 use crate::kinds::{Fields, ImageRef, Object, Place, Power, Raw, Record, Stamp, body, by_section};
-use crate::live::{Projects, Snapshot};
+use crate::live::{Cluster, Member, Projects, Snapshot};
 use crate::model::{Address, Id, Path};
 use crate::site::Site;
 
@@ -45,12 +45,23 @@ pub fn ideal(old: Option<(&Site, &Contents)>, new: (&Site, &Contents)) -> Snapsh
             apply(&mut snapshot, object, &sites);
         }
     }
+    place(&mut snapshot, old.into_iter().chain([(new, contents)]).flat_map(|(site, _)| &site.objects));
     snapshot.projects = Projects::wanted(&new.objects);
     snapshot.fingerprints.clone_from(contents);
     let projects: Vec<Raw> = snapshot.all("projects").map(|(_, raw)| raw.clone()).collect();
     snapshot.projects.learn(&projects);
     provide(&mut snapshot, new);
     snapshot
+}
+
+/// Where something is to be made on a member, or in a group of members, they are there.
+fn place<'a>(snapshot: &mut Snapshot, objects: impl Iterator<Item = &'a Object>) {
+    let targets: BTreeSet<&str> = objects.filter_map(Object::target).collect();
+    let members = targets.iter().map(|target| match target.strip_prefix('@') {
+        Some(group) => Member { name: format!("some of {group}"), groups: vec![group.to_owned()], ..Member::default() },
+        None => Member { name: (*target).to_owned(), ..Member::default() },
+    });
+    snapshot.cluster = Cluster::new(members.collect());
 }
 
 /// Takes out of a plan what is not known without a server.
