@@ -38,6 +38,15 @@ impl Masker {
         secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
     }
 
+    /// The text with every secret blanked out byte for byte, so that places in it stay true.
+    pub fn blanked(&self, text: &str) -> String {
+        let mut secrets: Vec<&String> = self.secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
+            .into_iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), &"*".repeat(secret.len())))
+    }
+
     /// True when nothing is to be masked.
     pub fn is_empty(&self) -> bool {
         self.secrets.is_empty()
