@@ -208,10 +208,8 @@ impl Kind for Image {
 
     /// Each alias is a leaf of its own: those that others made are theirs.
     fn live(&self, live: &Raw, path: &Path) -> Option<Value> {
-        match alias_of(path) {
-            Some(alias) => alias_names(live).iter().any(|name| name == alias).then_some(Value::Bool(true)),
-            None => body::get(live, path),
-        }
+        let Some(alias) = alias_of(path) else { return body::get(live, path) };
+        alias_names(live).iter().any(|name| name == alias).then_some(Value::Bool(true))
     }
 
     fn canonical(&self, path: &Path, value: &Value) -> String {
