@@ -6,5 +6,6 @@ mod facts;
 mod image;
 pub mod schedule;
 mod step;
+mod stopped;
 
 pub use driver::{Interrupt, Run, run};

@@ -64,7 +64,7 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
         Verb::Create => one.create().await,
         Verb::Update => one.update().await,
         Verb::Delete => one.delete().await,
-        Verb::Rename => one.rename().await,
+        Verb::Rename => one.rename_once_stopped().await,
         Verb::Start => one.start().await,
         Verb::Stop => one.stop().await,
         Verb::Restart => one.restart().await,
@@ -331,7 +331,7 @@ impl One<'_> {
         Ok(())
     }
 
-    async fn rename(&self) -> Result<(), Failure> {
+    pub(super) async fn rename(&self) -> Result<(), Failure> {
         let call = instance::rename_call(&self.change.id, &self.object()?.name);
         match self.send(&call).await {
             Err(error @ (Error::OutcomeUnknown(_) | Error::Api { .. })) => {
