@@ -175,19 +175,33 @@ revive_member() { # MEMBER
     await "$1" Online
 }
 
-# Guests first: their monitors end by themselves then, and take the control groups away.
+# The control groups of a guest and its monitor, without those within: `lxc.payload.NAME`.
+groups() { # PID
+    cut -d: -f3 "/proc/$1/cgroup" 2>/dev/null | cut -d/ -f2 | grep '^lxc\.' | sort -u || true
+}
+
+# Guests first: their monitors end by themselves then.
 end_processes() {
-    local member pid pids
+    local member pid guest pids group groups=()
     for member in "${MEMBERS[@]}"; do
         pids=$(ip netns pids "$(space "$member")" 2>/dev/null || true)
         for pid in $pids; do
-            [[ $(cat "/proc/$pid/comm" 2>/dev/null) == '[lxc monitor]'* ]] || continue
-            xargs -r kill -KILL <"/proc/$pid/task/$pid/children" 2>/dev/null || true
-            wait_gone "$pid" 50 || true
+            [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == '[lxc monitor]'* ]] || continue
+            for guest in $(cat "/proc/$pid/task/$pid/children" 2>/dev/null); do
+                mapfile -t -O "${#groups[@]}" groups < <(groups "$guest"; groups "$pid")
+                quietly kill -KILL "$guest" || true
+            done
+            wait_gone "$pid" 20 || true
         done
         pids=$(ip netns pids "$(space "$member")" 2>/dev/null || true)
         [[ -z $pids ]] || quietly kill -KILL $pids || true
         for pid in $pids; do wait_gone "$pid" 50 || true; done
+    done
+    # A monitor takes them away only with the help of its daemon.
+    for group in "${groups[@]}"; do
+        find /sys/fs/cgroup -mindepth 1 -maxdepth 2 -name "$group" | while read -r place; do
+            find "$place" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+        done
     done
     quietly kill -KILL "$(live_pid "$dir/lxcfs.pid" lxcfs)" || true
     quietly kill -KILL "$(live_pid "$dir/lan.holder" sleep)" || true

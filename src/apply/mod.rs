@@ -12,5 +12,6 @@ mod power;
 pub mod schedule;
 mod send;
 mod step;
+mod stopped;
 
 pub use driver::{Interrupt, Run, run};

@@ -71,7 +71,7 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
         Verb::Create => one.create().await,
         Verb::Update => one.update().await,
         Verb::Delete => one.delete().await,
-        Verb::Rename => one.rename().await,
+        Verb::Rename => one.rename_once_stopped().await,
         Verb::Start => one.start().await,
         Verb::Stop => one.stop().await,
         Verb::Restart => one.restart().await,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 
 use super::{Exit, Global};
+use crate::apply::lock;
 use crate::live::{self, Snapshot};
 use crate::lxd::{self, Client};
 use crate::model::{Address, Masker, Sources, units};
@@ -274,7 +275,7 @@ impl Opened {
     /// What went wrong, told already; also the wrong server.
     pub async fn read(&self, global: &Global) -> Result<Snapshot, Exit> {
         let started = std::time::Instant::now();
-        let snapshot = self.snapshot().await;
+        let snapshot = self.settled_snapshot().await;
         let snapshot = snapshot.map_err(|error| complain(global, &self.masker.mask(&error.to_string())))?;
         tracing::info!(
             "read {} in {} requests, {:.1} ms",
@@ -284,6 +285,13 @@ impl Opened {
         );
         right_server(&self.site, &snapshot, self.client.name()).map_err(|reason| complain(global, &reason))?;
         Ok(snapshot)
+    }
+
+    /// Reads the server, again where a run was killed and what it had begun is at its end only now.
+    async fn settled_snapshot(&self) -> Result<Snapshot, lxd::Error> {
+        let snapshot = self.snapshot().await?;
+        let was_killed = lock::settle(&self.client, &self.site.name, &snapshot).await?;
+        if was_killed { self.snapshot().await } else { Ok(snapshot) }
     }
 
     /// Reads the server; of a site without a file, all of it.

@@ -8,7 +8,7 @@ use crate::live::dump::{self, Of};
 use crate::model::{Masker, Sources, units};
 use crate::plan::{self, Note, Plan};
 use crate::report::Style;
-use crate::site::{SecretMode, Site};
+use crate::site::{self, SecretMode, Site};
 
 /// `lxdeploy dump`.
 #[derive(Debug, clap::Args)]
@@ -62,6 +62,7 @@ pub fn planned(
         let (again, loaded) = loaded.ok_or(Exit::Failed)?;
         (site, masker, sources) = (again, loaded.masker, loaded.sources);
     }
+    site.origin = site::origin(&args.site);
     let as_of = dump.as_of.clone();
     let snapshot = dump.snapshot(&of(&site, &masker)).map_err(|reason| told(&masker, &reason))?;
     right_server(&site, &snapshot, &live.display().to_string()).map_err(|reason| complain(global, &reason))?;

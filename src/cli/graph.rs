@@ -13,7 +13,7 @@ pub struct Args {
     #[command(flatten)]
     site: SiteArgs,
     /// dot (Graphviz), mermaid (GitHub and GitLab draw it), or svg
-    #[arg(long, value_enum, default_value_t = Format::Dot, env = "LXDEPLOY_FORMAT", hide_env = true)]
+    #[arg(long, value_enum, default_value_t = Format::Dot, env = "LXDEPLOY_GRAPH_FORMAT", hide_env = true)]
     format: Format,
     /// Draw each object of a count
     #[arg(long, env = "LXDEPLOY_EXPAND", hide_env = true, value_parser = BoolishValueParser::new())]

@@ -8,7 +8,7 @@ use super::{Exit, Global, command};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Write a page for every command into this directory, which is made where it is missing
-    #[arg(long, value_name = "DIR", env = "LXDEPLOY_OUT", hide_env = true)]
+    #[arg(long, value_name = "DIR", env = "LXDEPLOY_MAN_OUT", hide_env = true)]
     out: Option<PathBuf>,
 }
 

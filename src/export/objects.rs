@@ -65,10 +65,10 @@ impl<'a> Context<'a> {
                 add("pool", found.id.pool.clone().map(Yaml::Text));
                 add("content_type", unless(found, "content_type", "filesystem"));
             }
-            "networks" => add("type", text(found, "type").map(Yaml::Text)),
+            "networks" => add("type", text(found, "type").filter(|_| says(found, "type")).map(Yaml::Text)),
             "network_acls" => {
-                add("ingress", Some(rules(found, "ingress")));
-                add("egress", Some(rules(found, "egress")));
+                add("ingress", says(found, "ingress").then(|| rules(found, "ingress")));
+                add("egress", says(found, "egress").then(|| rules(found, "egress")));
             }
             "instances" => {
                 add("image", self.image(found));
@@ -78,7 +78,7 @@ impl<'a> Context<'a> {
                     recorded(found, "architecture").then(|| text(found, "architecture").map(Yaml::Text)).flatten(),
                 );
                 add("ephemeral", ephemeral(found));
-                add("profiles", Some(profiles(found.live)));
+                add("profiles", says(found, "profiles").then(|| profiles(found.live)));
             }
             _ => {}
         }
@@ -117,7 +117,12 @@ impl<'a> Context<'a> {
         let mut names: Vec<&String> = devices.keys().collect();
         names.sort_by_key(|name| super::natural(name));
         let entries = names.into_iter().filter_map(|name| {
-            let device = devices.get(name)?.as_object()?;
+            let is_said = |key: &str| is_said(found.record.as_ref(), &Path::device(name, key));
+            let device = devices.get(name)?.as_object()?.iter().filter(|(key, _)| is_said(key));
+            let device: Raw = device.map(|(key, value)| (key.clone(), value.clone())).collect();
+            if device.is_empty() {
+                return None;
+            }
             let base = self.namesake(found, name);
             let adds = |base: &&Raw| {
                 base.len() < device.len() && base.iter().all(|(key, value)| device.get(key) == Some(value))
@@ -153,25 +158,37 @@ fn recorded(found: &Found<'_>, field: &str) -> bool {
     is_recorded(found.record.as_ref(), &Path::field(field))
 }
 
+/// Of what the site applied, the file says what it applied and no more: to say more would be to take it over. Of
+/// what is nobody's it says all.
+fn is_said(record: Option<&Record>, path: &Path) -> bool {
+    record.is_none() || is_recorded(record, path)
+}
+
+fn says(found: &Found<'_>, field: &str) -> bool {
+    is_said(found.record.as_ref(), &Path::field(field))
+}
+
 fn is_recorded(record: Option<&Record>, path: &Path) -> bool {
     record.is_some_and(|record| record.k.contains_key(&path.in_record()))
 }
 
 /// A field, unless it is what goes without saying.
 fn unless(found: &Found<'_>, field: &str, usual: &str) -> Option<Yaml> {
-    text(found, field).filter(|text| text != usual || recorded(found, field)).map(Yaml::Text)
+    let is_usual = |text: &str| text == usual && found.record.is_none();
+    text(found, field).filter(|text| says(found, field) && !is_usual(text)).map(Yaml::Text)
 }
 
 fn description(found: &Found<'_>) -> Option<Yaml> {
     let text = text(found, "description")?;
     let is_lxds = found.kind.is_built_in(&found.id.name)
         && DESCRIPTIONS.iter().any(|own| text == *own || text.starts_with(&format!("{own} for project ")));
-    (!is_lxds || recorded(found, "description")).then_some(Yaml::Text(text))
+    let is_wanted = says(found, "description") && (!is_lxds || found.record.is_some());
+    is_wanted.then_some(Yaml::Text(text))
 }
 
 fn ephemeral(found: &Found<'_>) -> Option<Yaml> {
     let is = found.live.get("ephemeral").and_then(Value::as_bool)?;
-    (is || recorded(found, "ephemeral")).then_some(Yaml::Bool(is))
+    (says(found, "ephemeral") && (is || found.record.is_some())).then_some(Yaml::Bool(is))
 }
 
 fn names(live: &Raw, field: &str) -> Vec<String> {
@@ -215,7 +232,8 @@ fn config(found: &Found<'_>) -> Option<Yaml> {
         .iter()
         .filter_map(|(key, value)| Some((key, value.as_str()?)))
         .filter(|(key, value)| !value.is_empty() && !is_reserved(found.kind, key))
-        .filter(|(key, value)| !fills_in(found, key, value) || is_recorded(found.record.as_ref(), &Path::config(*key)))
+        .filter(|(key, value)| found.record.is_some() || !fills_in(found, key, value))
+        .filter(|(key, _)| is_said(found.record.as_ref(), &Path::config(*key)))
         .collect();
     keys.sort();
     let entries: Vec<Entry> =

@@ -208,10 +208,8 @@ impl Kind for Image {
 
     /// Each alias is a leaf of its own: those that others made are theirs.
     fn live(&self, live: &Raw, path: &Path) -> Option<Value> {
-        match alias_of(path) {
-            Some(alias) => alias_names(live).iter().any(|name| name == alias).then_some(Value::Bool(true)),
-            None => body::get(live, path),
-        }
+        let Some(alias) = alias_of(path) else { return body::get(live, path) };
+        alias_names(live).iter().any(|name| name == alias).then_some(Value::Bool(true))
     }
 
     fn canonical(&self, path: &Path, value: &Value) -> String {
@@ -242,25 +240,16 @@ impl Kind for Image {
 
     fn stamps(&self, live: &Raw) -> Vec<Stamp> {
         let properties = live.get("properties").and_then(Value::as_object);
-        let stamps = properties.into_iter().flatten().filter_map(|(key, value)| {
-            let (id, rest) = value.as_str()?.split_once(' ')?;
-            let (origin, record) = match rest.split_once(' ').filter(|_| !rest.starts_with('{')) {
-                Some((origin, record)) => (Some(origin.to_owned()), record),
-                None => (None, rest),
-            };
-            let site = key.strip_prefix(PROPERTY)?.to_owned();
-            Some(Stamp { site, id: id.to_owned(), record: record.to_owned(), origin })
-        });
+        let stamps = properties
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Stamp::in_property(key.strip_prefix(PROPERTY)?, value.as_str()?));
         stamps.collect()
     }
 
     fn stamp_leaves(&self, site: &str, stamp: Option<&Stamp>) -> Vec<(Path, Option<Value>)> {
         let path = Path::Entry { map: "properties", key: format!("{PROPERTY}{site}") };
-        let text = |stamp: &Stamp| {
-            let origin = stamp.origin.as_ref().map_or_else(String::new, |origin| format!("{origin} "));
-            Value::from(format!("{} {origin}{}", stamp.id, stamp.record))
-        };
-        vec![(path, stamp.map(text))]
+        vec![(path, stamp.map(|stamp| stamp.to_property().into()))]
     }
 
     fn creates_first(&self) -> bool {

@@ -44,6 +44,22 @@ impl Stamp {
             leaf(ORIGIN, stamp.and_then(|stamp| stamp.origin.as_ref())),
         ]
     }
+
+    /// The stamp in the text of an image's property, `ID [ORIGIN] RECORD`: an image has no config.
+    pub fn in_property(site: &str, text: &str) -> Option<Stamp> {
+        let (id, rest) = text.split_once(' ')?;
+        let (origin, record) = match rest.split_once(' ').filter(|_| !rest.starts_with('{')) {
+            Some((origin, record)) => (Some(origin.to_owned()), record),
+            None => (None, rest),
+        };
+        Some(Stamp { site: site.to_owned(), id: id.to_owned(), record: record.to_owned(), origin })
+    }
+
+    /// The text that [`Stamp::in_property`] reads.
+    pub fn to_property(&self) -> String {
+        let origin = self.origin.as_ref().map_or_else(String::new, |origin| format!("{origin} "));
+        format!("{} {origin}{}", self.id, self.record)
+    }
 }
 
 /// What was last applied to an object.
@@ -112,6 +128,15 @@ mod tests {
     fn a_record_of_a_newer_format_is_refused() {
         assert_eq!(Record::parse(r#"{"v":2,"k":[]}"#), Err(2));
         assert_eq!(Record::parse("gibberish"), Ok(Record::default()));
+    }
+
+    #[test]
+    fn an_images_property_holds_a_stamp() {
+        for origin in [None, Some("0a1b2c3d".to_owned())] {
+            let (site, id) = ("acme".to_owned(), "p/images.base".to_owned());
+            let stamp = Stamp { site, id, record: r#"{"v":1, "k":{}}"#.into(), origin };
+            assert_eq!(Stamp::in_property("acme", &stamp.to_property()), Some(stamp));
+        }
     }
 
     #[test]

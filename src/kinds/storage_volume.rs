@@ -39,6 +39,7 @@ struct Body {
     #[serde(default)]
     #[schemars(schema_with = "super::schema::volume_config")]
     config: Settings,
+    /// The cluster member that it is made on; at creation only.
     target: Option<Spanned<String>>,
 }
 

@@ -23,8 +23,9 @@ pub async fn read_project(client: &Client, site: &str, home: &str) -> Result<Sna
     named.retain(|project| snapshot.projects.exists(project));
     // An instance is read everywhere, and what is the server's own once: both are there.
     let is_here = |kind: &dyn Kind| kind.place().feature().is_none();
-    let missing = wanted(&snapshot.projects, &named, &pools).into_iter().filter(|request| !is_here(request.kind));
-    let mut rows = fetch(client, missing.collect()).await;
+    let mut missing = wanted(&snapshot.projects, &named, &pools);
+    missing.retain(|request| !is_here(request.kind) && !request.is_closed(&snapshot.projects));
+    let mut rows = fetch(client, missing).await;
     // A restricted certificate sees its own project alone, and that was read.
     rows.retain(|(_, rows)| !rows.as_ref().is_err_and(lxd::Error::is_forbidden));
     snapshot.take(rows)?;

@@ -68,7 +68,9 @@ impl Error {
                 let message = message.to_ascii_lowercase();
                 // The power state asked for is no reason to ask again.
                 let is_state = message.contains("instance is already running") || message.contains("already stopped");
-                *code == 503 || !is_state && BUSY.iter().any(|busy| message.contains(busy))
+                // A profile's edit reached an instance that somebody was deleting.
+                let is_of_the_gone = message.contains("instances failed to update") && message.contains("not found");
+                *code == 503 || is_of_the_gone || !is_state && BUSY.iter().any(|busy| message.contains(busy))
             }
             _ => false,
         }
@@ -174,6 +176,10 @@ mod tests {
         assert!(!api(400, "The instance is already running").is_transient());
         assert!(api(400, "The instance is already running").is_in_that_state());
         assert!(!api(400, "Invalid devices").is_transient());
+        let gone = "The following instances failed to update (profile change still saved):\n - Project: p, Instance: a: \
+            Failed to update database: Instance not found";
+        assert!(api(500, gone).is_transient());
+        assert!(!api(404, "Instance not found").is_transient());
     }
 
     #[test]

@@ -23,6 +23,15 @@ impl Masker {
         }
     }
 
+    /// The text with every secret blanked out byte for byte, so that places in it stay true.
+    pub fn blanked(&self, text: &str) -> String {
+        let mut secrets: Vec<&String> = self.secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
+            .into_iter()
+            .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), &"*".repeat(secret.len())))
+    }
+
     /// Remembers a text that was made of a secret; its lines alone may be of the user's own words.
     pub fn add_whole(&mut self, text: &str) {
         let text = text.trim_end_matches(['\r', '\n']);

@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Masker;
+
 /// Which of the files read a place is in; an index into [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct FileId(pub u32);
@@ -31,6 +33,13 @@ impl Sources {
     pub fn add(&mut self, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> FileId {
         self.files.push((path.into(), text.into()));
         FileId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// The same files with every secret blanked out: an excerpt of a long line may end in the middle of one.
+    #[must_use]
+    pub fn blanked(&self, masker: &Masker) -> Sources {
+        let blanked = self.files.iter().map(|(path, text)| (path.clone(), masker.blanked(text).into()));
+        Sources { files: blanked.collect() }
     }
 
     /// The path as the user would write it.

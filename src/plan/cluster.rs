@@ -48,11 +48,14 @@ pub(super) fn complete(wanted: &mut [Object], snapshot: &Snapshot) -> Vec<Refusa
 /// Why a name is no member's: a code, what is so, and the remedy.
 fn unknown_member(snapshot: &Snapshot, name: &str) -> Option<(&'static str, String, String)> {
     let cluster = &snapshot.cluster;
+    if cluster.get(name).is_some() {
+        return None;
+    }
     if !snapshot.server.is_clustered {
         return Some(("no-cluster", "the server is a machine by itself".into(), "name a cluster as `remote`".into()));
     }
     // A certificate that may not see the members cannot tell.
-    if cluster.members.is_empty() || cluster.get(name).is_some() {
+    if cluster.members.is_empty() {
         return None;
     }
     let help = match nearest(name, cluster.members.iter().map(|member| member.name.as_str())) {
@@ -69,14 +72,15 @@ impl<'a> Builder<'a> {
             return;
         };
         let cluster = &self.snapshot.cluster;
+        let has_group = |group: &str| cluster.members.iter().any(|member| member.groups.iter().any(|of| of == group));
         let what = match target.strip_prefix('@') {
             None => unknown_member(self.snapshot, target),
+            Some(group) if has_group(group) => None,
             Some(_) if !self.snapshot.server.is_clustered => unknown_member(self.snapshot, target),
             Some(group) => {
-                let members = || cluster.members.iter().filter(|member| member.groups.iter().any(|of| of == group));
                 let help = format!("`lxc cluster group list` has the groups; the members are {}", cluster.names());
-                let is_unknown = !cluster.members.is_empty() && members().next().is_none();
-                is_unknown.then(|| ("unknown-group", format!("no member is in a cluster group `{group}`"), help))
+                (!cluster.members.is_empty())
+                    .then(|| ("unknown-group", format!("no member is in a cluster group `{group}`"), help))
             }
         };
         if let Some((code, what, help)) = what {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::diff::is_same;
 use super::images::{live_of, stamped_of};
 use super::ownership::{Owner, owner, stamped_name};
-use super::{Note, Options, build, overlay};
+use super::{Note, Options, build, cluster, overlay};
 use crate::kinds::{self, Kind, Object, Raw, Record, Wanted, hash, image};
 use crate::live::Snapshot;
 use crate::model::{Address, Id, Path};
@@ -65,6 +65,7 @@ pub struct Leaf {
 /// Compares what is live with what was applied.
 pub fn drift(site: &Site, snapshot: &Snapshot) -> Drift {
     let mut wanted = site.objects.clone();
+    let _ = cluster::complete(&mut wanted, snapshot);
     let _ = overlay::complete(&mut wanted, snapshot);
     let mut drift = Drift { site: site.name.clone(), project: site.project.clone(), ..Drift::default() };
     let mut found: HashSet<(&str, Id)> = HashSet::new();
@@ -79,7 +80,7 @@ pub fn drift(site: &Site, snapshot: &Snapshot) -> Drift {
                     drift.stamped += 1;
                     found.insert((kind.section(), id.clone()));
                     let object = object_of(kind, id, live, site, &named, snapshot);
-                    drift.object(kind, object, (id, live), &record);
+                    drift.object(kind, object, (id, live), &record, snapshot);
                 }
                 Owner::Copy(of) => {
                     found.insert((kind.section(), id.clone()));
@@ -132,7 +133,14 @@ fn object_of<'a>(
 
 impl Drift {
     /// The leaves of one object that the site applied.
-    fn object(&mut self, kind: &dyn Kind, object: Option<&Object>, (id, live): (&Id, &Raw), record: &Record) {
+    fn object(
+        &mut self,
+        kind: &dyn Kind,
+        object: Option<&Object>,
+        (id, live): (&Id, &Raw),
+        record: &Record,
+        snapshot: &Snapshot,
+    ) {
         let address = object.map_or_else(
             || Address::new(kind.section(), if kind.section() == "images" { short(&id.name) } else { &id.name }),
             |object| object.address.clone(),
@@ -140,7 +148,9 @@ impl Drift {
         let mut leaves = vec![];
         for (key, recorded) in &record.k {
             let path = Path::from_record(key, kind.free_map());
-            if kind.is_rewritten(&path) {
+            // What a member keeps that does not answer is not known.
+            let is_hidden = path.as_member().is_some_and(|(member, _)| snapshot.cluster.is_offline(member));
+            if kind.is_rewritten(&path) || is_hidden {
                 continue;
             }
             let wanted = object.and_then(|object| object.fields.get(&path));

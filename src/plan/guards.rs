@@ -1,6 +1,6 @@
 //! What stands between a plan and more deletions than were meant.
 
-use super::build::Options;
+use super::options::Options;
 use super::{Action, Plan, Refusal};
 use crate::kinds::{Kind, Raw};
 use crate::site::Site;

@@ -1,6 +1,6 @@
 //! A server as it would be right after a site was applied: what a change of the files is planned against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,10 +9,10 @@ use super::build::Objects;
 use super::diff::applied;
 use super::images::resolve;
 use super::ownership::stamp_id;
-use super::{Plan, overlay};
+use super::{Plan, cluster, overlay};
 use crate::kinds::image::{self, Source};
 use crate::kinds::{Fields, ImageRef, Object, Place, Power, Raw, Record, Stamp, body, by_section};
-use crate::live::{Projects, Snapshot};
+use crate::live::{Cluster, Member, Projects, Snapshot};
 use crate::model::{Address, Id, Path};
 use crate::site::Site;
 
@@ -31,11 +31,13 @@ pub fn ideal(old: Option<(&Site, &Contents)>, new: (&Site, &Contents)) -> Snapsh
     let (new, contents) = new;
     let default: Raw = [("name".to_owned(), "default".into()), ("config".to_owned(), features())].into_iter().collect();
     snapshot.insert("projects", server_wide("default"), default);
+    place(&mut snapshot, old.into_iter().chain([(new, contents)]).flat_map(|(site, _)| &site.objects));
     if let Some((old, contents)) = old {
         snapshot.projects = Projects::wanted(&old.objects);
         snapshot.fingerprints.clone_from(contents);
         provide(&mut snapshot, old);
         let mut objects = old.objects.clone();
+        let _ = cluster::complete(&mut objects, &snapshot);
         let _ = overlay::complete(&mut objects, &snapshot);
         // Images first: what instances are made of.
         let mut order: Vec<&Object> = objects.iter().filter(|object| !object.external).collect();
@@ -51,6 +53,20 @@ pub fn ideal(old: Option<(&Site, &Contents)>, new: (&Site, &Contents)) -> Snapsh
     snapshot.projects.learn(&projects);
     provide(&mut snapshot, new);
     snapshot
+}
+
+/// The members, and groups of members, that the files name are there.
+fn place<'a>(snapshot: &mut Snapshot, objects: impl Iterator<Item = &'a Object>) {
+    let named = |object: &'a Object| {
+        let members = object.fields.keys().filter_map(|path| Some(path.as_member()?.0));
+        members.chain(object.target())
+    };
+    let targets: BTreeSet<&str> = objects.flat_map(named).collect();
+    let members = targets.iter().map(|target| match target.strip_prefix('@') {
+        Some(group) => Member { name: format!("some of {group}"), groups: vec![group.to_owned()], ..Member::default() },
+        None => Member { name: (*target).to_owned(), ..Member::default() },
+    });
+    snapshot.cluster = Cluster::new(members.collect());
 }
 
 /// Takes out of a plan what is not known without a server.

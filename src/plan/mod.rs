@@ -10,6 +10,7 @@ mod half_made;
 mod ideal;
 mod images;
 mod in_use;
+mod options;
 mod order;
 mod overlay;
 mod ownership;
@@ -27,10 +28,11 @@ use serde_json::Value;
 pub use crate::kinds::Effect;
 use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
-pub use build::{Adopt, Options, build};
+pub use build::build;
 pub use drift::{Drift, Leaf, Moved, drift};
 pub use half_made::HALF_MADE;
 pub use ideal::{Contents, ideal, stand_in, without_unknown};
+pub use options::{Adopt, Options};
 pub use ownership::{Owner, owner, stamped_name};
 
 /// Everything that an apply would do; what is shown is what is run.

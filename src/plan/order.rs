@@ -201,6 +201,17 @@ fn constraints(
             users.entry((section, project, None, name)).or_default().push(released);
         }
     }
+    // A profile's edit reaches into every instance that has it, and fails on one that is going.
+    for (index, change) in plan.changes.iter().enumerate().filter(|(_, change)| change.address.section == "profiles") {
+        let key = ("profiles", change.id.project.clone(), None, change.id.name.clone());
+        let leaving = users.get(&key).into_iter().flatten().filter(|node| {
+            let (user, verb) = graph[**node];
+            verb == Verb::Delete && plan.changes[user].action == Action::Delete
+        });
+        pairs.extend(
+            step(index, Verb::Update).into_iter().flat_map(|update| leaving.clone().map(move |it| (*it, update))),
+        );
+    }
     for &(index, delete) in &going {
         let change = &plan.changes[index];
         let section = change.address.section.as_str();

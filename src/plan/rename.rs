@@ -36,11 +36,12 @@ pub(super) fn whose(
     snapshot: &Snapshot,
 ) -> Owner {
     let found = owner(kind, id, live, site);
-    let (Owner::Copy(of), Some(old)) = (&found, object.and_then(|object| earlier(object, id))) else {
-        return found;
-    };
-    // As long as the earlier one is there this one is a copy of it.
-    if *of != stamp_id(kind, &old, &old.name) || snapshot.get(kind.section(), &old).is_some() {
+    let (Owner::Copy(of), Some(object)) = (&found, object) else { return found };
+    let own = Id { name: object.name.clone(), ..id.clone() };
+    let Some(old) = earlier(object, &own) else { return found };
+    // Cut short on its way, or on its way back; as long as the one that the stamp names is there this is a copy of it.
+    let other = if *id == own { old } else { own };
+    if *of != stamp_id(kind, &other, &other.name) || snapshot.get(kind.section(), &other).is_some() {
         return found;
     }
     let record = kind.stamps(live).into_iter().find(|stamp| stamp.site == site).map(|stamp| stamp.record);
@@ -68,7 +69,7 @@ impl<'a> Builder<'a> {
             .all()
             .find(|other| other.kind.section() == section && other.address != object.address && self.id(other) == old);
         let holder = holder.map(|other| &other.address);
-        let whose_old = owner(object.kind, &old, live, self.site);
+        let whose_old = whose(object.kind, Some(object), &old, live, self.site, self.snapshot);
         if !matches!(whose_old, Owner::Ours(_) | Owner::Newer(_)) {
             if taken.is_none() {
                 let text = format!(

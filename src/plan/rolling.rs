@@ -2,7 +2,8 @@
 //!
 //! A member's steps, the wait until it is ready included, come before the first step of the next: where one
 //! fails, the others are not tried and go on running as they are. What is made for the first time, or only
-//! started or stopped, goes side by side. The order is the group's own, unless what the members need of each
+//! started or stopped, goes side by side; what is down and comes up, because an earlier run ended half-way or the
+//! group grows, is up before the first of the roll goes down. The order is the group's own, unless what the members need of each
 //! other asks for another one; an edge that would close a circle with the plan's other constraints is left out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -42,10 +43,22 @@ pub(super) fn roll(
             .filter_map(|address| by_address.get(address).copied())
             .filter(|index| goes_down(plan, *index, graph, &steps[*index]))
             .collect();
-        if members.len() < 2 {
+        if members.is_empty() {
             continue;
         }
         let members = in_order_of_needs(members, graph, steps);
+        if let Some(first) = steps[members[0]].first() {
+            let coming_up = group.iter().filter_map(|address| by_address.get(address).copied());
+            for index in coming_up.filter(|index| !members.contains(index)) {
+                let comes_up = steps[index].iter().any(|node| graph[*node].1 == Verb::Start);
+                if let Some(last) = steps[index].last().filter(|_| comes_up) {
+                    add_where_it_fits(graph, *last, *first);
+                }
+            }
+        }
+        if members.len() < 2 {
+            continue;
+        }
         for pair in members.windows(2) {
             if let (Some(last), Some(first)) = (steps[pair[0]].last(), steps[pair[1]].first()) {
                 add_where_it_fits(graph, *last, *first);
@@ -163,9 +176,18 @@ mod tests {
         let (plan, mut graph, steps, groups) = plan(&[vec![3, 1, 4, 0, 2, 5, 6], vec![3, 3, 4, 4], vec![1]]);
         let before = graph.edge_count();
         assert_eq!(text(&roll(&plan, &groups, &mut graph, &steps)), ["g0-2 g0-4 g0-5"]);
-        assert_eq!(graph.edge_count(), before + 2, "creations, starts and a single restart wait for nobody");
+        // Creations, starts and a single restart wait for nobody; the roll waits for what comes up.
+        assert_eq!(graph.edge_count(), before + 2 + 2);
+        assert!(graph.contains_edge(steps[0][2], steps[1][0]) && graph.contains_edge(steps[2][0], steps[1][0]));
         // Ready comes before the next one's very first step.
         assert!(graph.contains_edge(steps[1][2], steps[3][0]) && graph.contains_edge(steps[3][4], steps[4][0]));
+    }
+
+    #[test]
+    fn one_that_is_down_already_comes_up_before_another_goes_down() {
+        let (plan, mut graph, steps, groups) = plan(&[vec![4, 1]]);
+        assert_eq!(text(&roll(&plan, &groups, &mut graph, &steps)), Vec::<String>::new());
+        assert!(graph.contains_edge(steps[0][0], steps[1][0]));
     }
 
     #[test]

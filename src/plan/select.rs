@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::build::Options;
+use super::options::Options;
 use super::{Action, Plan, Refusal};
 use crate::diagnostic::nearest;
 use crate::kinds::Object;

@@ -1,4 +1,4 @@
-//! What people and machines are shown. The only room that prints; it reads plans and events and calls nothing.
+//! What people and machines are shown. The only room that prints; it reads sites, plans and events and calls nothing.
 //!
 //! Results (a plan, a status, JSON) go to stdout; progress, prompts and complaints to stderr.
 

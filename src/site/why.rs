@@ -14,7 +14,7 @@ use super::{Loaded, Options, Parts, Site, load_then};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::kinds::{self, Object};
 use crate::model::{Address, Masker, Span};
-use crate::template::{Engine, Variable};
+use crate::template::{Engine, FUNCTIONS, Variable};
 use crate::tree::{Node, Value as Written};
 
 mod layers;
@@ -101,10 +101,11 @@ pub struct Read {
 
 /// Loads a site and answers a question about it. The answer is `None` where the site has an error.
 pub fn why(path: &FilePath, options: &Options, question: &str) -> (Loaded, Option<Result<Answer, Diagnostic>>) {
-    load_then(path, options, |site, parts, masker| {
+    let (loaded, answer) = load_then(path, options, |site, parts, masker| {
         hide_secret_inputs(parts, masker);
         Asker { site, parts }.answer(question)
-    })
+    });
+    (Loaded { sources: loaded.sources.blanked(&loaded.masker), ..loaded }, answer)
 }
 
 /// An input that is declared secret may stand in a file in clear, and files are quoted.
@@ -219,8 +220,13 @@ impl<'a> Asker<'a> {
             is_hidden: layer.is_cut_off,
             span: layer.node.span,
             template: template(&layer.node),
-            reads: asked.into_iter().map(|asked| self.read(asked, &locals)).collect(),
+            reads: self.reads(asked, &locals),
         }
+    }
+
+    fn reads(&self, asked: Vec<Asked>, locals: &BTreeMap<String, (Variable, Span)>) -> Vec<Read> {
+        let is_function = |asked: &Asked| matches!(asked, Asked::Variable(name) if FUNCTIONS.contains(&name.as_str()) && self.parts.scope.written(name).is_empty());
+        asked.into_iter().filter(|asked| !is_function(asked)).map(|asked| self.read(asked, locals)).collect()
     }
 
     fn read(&self, asked: Asked, locals: &BTreeMap<String, (Variable, Span)>) -> Read {
@@ -265,7 +271,7 @@ impl<'a> Asker<'a> {
         Read {
             value: known,
             template: template(&node),
-            reads: asked.into_iter().map(|asked| self.read(asked, &BTreeMap::new())).collect(),
+            reads: self.reads(asked, &BTreeMap::new()),
             overrides: overrides.collect(),
             ..of(name.clone(), &self.origin(&node, &name), Some(node.span))
         }

@@ -265,7 +265,8 @@ fn from_its_start(text: &str, range: Range<usize>) -> Range<usize> {
     text[..range.start].trim_end_matches(chain).len()..range.end
 }
 
-const FUNCTIONS: &[&str] = &["file", "env", "secret", "range", "dict", "namespace", "debug"];
+/// What templates may call; Jinja looks for them among the variables first.
+pub const FUNCTIONS: &[&str] = &["file", "env", "secret", "range", "dict", "namespace", "debug"];
 
 /// Where a name stands as a whole word.
 fn word(text: &str, name: &str, area: Range<usize>) -> Option<Range<usize>> {

@@ -82,6 +82,15 @@ fn it_runs_a_site_in_its_project_and_leaves_alone_what_it_shares() {
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     assert_eq!(seen(&shared, false), before.1);
 
+    // What only reads does so with what it may see.
+    case.run(&["drift", "site.yaml"]).exits(0).says("No drift");
+    case.write("live.json", &case.run(&["dump", "site.yaml"]).exits(0).stdout);
+    let plan = |more: &[&str]| case.run(&[&["plan", "site.yaml", "--format", "json"], more].concat()).exits(0).stdout;
+    assert_eq!(plan(&["--live", "live.json"]), plan(&[]));
+    let export = ["export", "--remote", "dc", "--project", &name, "--site", &name];
+    case.write("exported.yaml", &case.run(&export).exits(0).stdout);
+    case.run(&["plan", "exported.yaml", "--detailed-exitcode"]).exits(0);
+
     // And takes it away again, and nothing else.
     let destroyed = case.destroy(&["--delete-data"]);
     destroyed.says(&format!("networks.{} stays", case.bridge)).says(&format!("storage_pools.{name} stays"));

@@ -65,12 +65,12 @@ fn downs(events: &[(String, String, f64)]) -> (usize, Vec<String>) {
 
 /// Each was ready, which takes half a second from its start, before the next went down.
 #[track_caller]
-fn assert_ready_before_the_next(events: &[(String, String, f64)]) {
+fn assert_ready_before_the_next(events: &[(String, String, f64)], pairs: &[[&str; 2]]) {
     let at = |wanted: &str, of: &str| {
         let found = events.iter().find(|(action, name, _)| action == wanted && name == of);
         found.unwrap_or_else(|| panic!("no {wanted} of {of}: {events:?}")).2
     };
-    for pair in [["api-1", "api-2"], ["api-2", "api-3"]] {
+    for pair in pairs {
         let waited = at("instance-stopped", pair[1]) - at("instance-started", pair[0]);
         assert!(waited > 0.45, "{} went down {waited} s after {} came up", pair[1], pair[0]);
     }
@@ -95,7 +95,7 @@ fn restarts_of_a_group_go_one_after_the_other() {
     case.run(&["plan", "site.yaml"]).says("one after the other, each ready before the next");
     let events = told(&lifecycle_events(&case, || drop(case.apply(&["--parallel", "8"]))));
     assert_eq!(downs(&events), (1, vec!["api-1".into(), "api-2".into(), "api-3".into()]));
-    assert_ready_before_the_next(&events);
+    assert_ready_before_the_next(&events, &[["api-1", "api-2"], ["api-2", "api-3"]]);
 
     // A profile's edit that needs restarts rolls, too.
     case.site(
@@ -105,6 +105,13 @@ fn restarts_of_a_group_go_one_after_the_other() {
     );
     let events = told(&lifecycle_events(&case, || drop(case.apply(&[]))));
     assert_eq!(downs(&events), (1, vec!["api-1".into(), "api-2".into(), "api-3".into()]));
+
+    // One that is down already (an earlier run ended half-way) comes up before another goes down.
+    case.lxc(&["stop", "-f", "api-2"]);
+    case.site(SITE);
+    let events = told(&lifecycle_events(&case, || drop(case.apply(&[]))));
+    assert_eq!(downs(&events).1, ["api-1", "api-3"]);
+    assert_ready_before_the_next(&events, &[["api-2", "api-1"], ["api-1", "api-3"]]);
 
     // Power that the file wants otherwise is no roll.
     case.site(&SITE.replace("    stop_timeout", "    state: stopped\n    stop_timeout"));
@@ -124,7 +131,7 @@ fn replacements_of_a_group_go_one_after_the_other() {
     assert_eq!(plan.actions(), replaced.map(|address| format!("{address}: replace")));
     let events = told(&lifecycle_events(&case, || drop(case.apply(&[]))));
     assert_eq!(downs(&events), (1, vec!["api-1".into(), "api-2".into(), "api-3".into()]));
-    assert_ready_before_the_next(&events);
+    assert_ready_before_the_next(&events, &[["api-1", "api-2"], ["api-2", "api-3"]]);
     for name in ["api-1", "api-2", "api-3"] {
         case.lxc(&["exec", name, "--", "test", "-e", "/root/second"]);
     }

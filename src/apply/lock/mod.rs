@@ -3,6 +3,7 @@
 //! Taken by making the profile and *then* looking who else has one: of two at once, both may see each other and
 //! step back, and never do both go on. A lock whose holder is gone is removed by its own name.
 
+mod aftermath;
 mod holder;
 
 use std::cell::Cell;
@@ -18,6 +19,7 @@ use crate::kinds::Raw;
 use crate::lxd::{Call, Client, Error};
 use crate::model::Event;
 
+pub use aftermath::settle;
 pub use holder::Holder;
 
 /// How the profiles are named: this, the site, `-`, and the run.

@@ -90,6 +90,11 @@ fn a_rename_that_was_cut_short_is_brought_to_its_end() {
     // A destroy takes it along.
     let destroy = plan::build(&site, &live(&site, &sections), &Options { destroy: true, ..Options::default() });
     assert_eq!(steps(&destroy), ["deleting instances.uno"]);
+    // Neither does a file that takes the rename back make a second one.
+    let back = self::site("instances: {one: {renamed_from: uno, config: {user.a: 1}}}\n");
+    let plan = plan_of(&back, &sections);
+    assert_eq!((codes(&plan), plan.changes.len()), (vec![], 1));
+    assert_eq!(steps(&plan), ["renaming instances.one", "updating instances.one", "starting instances.one"]);
     // Without the file's word it is a copy, or renamed by hand: somebody's.
     let silent = self::site(&ONE.replace("renamed_from: one, ", ""));
     assert_eq!(codes(&plan_of(&silent, &sections)), ["not-ours"]);

@@ -56,7 +56,18 @@ impl Files {
     fn site(&self, options: &Options) -> Site {
         let loaded = self.load(options);
         assert!(loaded.diagnostics.is_empty(), "{}", self.shown(&loaded));
+        self.satisfy_the_schema();
         loaded.site.unwrap()
+    }
+
+    /// What is right is right to an editor, too.
+    fn satisfy_the_schema(&self) {
+        for name in ["site.yaml", "platform.yaml"] {
+            if let Ok(text) = std::fs::read_to_string(self.path(name)) {
+                let errors = schema::CHECKER.errors(&text);
+                assert_eq!(errors, None, "the schema does not take {name}:\n{text}");
+            }
+        }
     }
 
     /// What is found, as a user would see it.

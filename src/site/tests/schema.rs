@@ -1,6 +1,7 @@
 //! The schema says of a file what an editor can know, and never that a right file is wrong.
 
 use std::path::{Path as FilePath, PathBuf};
+use std::sync::LazyLock;
 
 use boon::{Compiler, SchemaIndex, Schemas};
 
@@ -12,7 +13,11 @@ use crate::tree;
 
 const LINE: &str = "# yaml-language-server: $schema=";
 
-struct Checker {
+/// Compiled once.
+pub static CHECKER: LazyLock<Checker> = LazyLock::new(Checker::new);
+
+/// Says what an editor would say.
+pub struct Checker {
     schemas: Schemas,
     index: SchemaIndex,
 }
@@ -26,7 +31,7 @@ impl Checker {
     }
 
     /// What an editor would underline.
-    fn errors(&self, text: &str) -> Option<String> {
+    pub fn errors(&self, text: &str) -> Option<String> {
         let mut diagnostics = vec![];
         let root = tree::parse(FileId(0), text, &mut diagnostics).unwrap_or_else(|| panic!("{diagnostics:?}\n{text}"));
         self.schemas.validate(&root.to_json(), self.index).err().map(|error| format!("{error:#}"))
@@ -102,7 +107,7 @@ fn every_key_is_described() {
 
 #[test]
 fn examples_name_it_and_are_valid() {
-    let checker = Checker::new();
+    let checker = &*CHECKER;
     let mut texts: Vec<(String, String)> = [("SITE", super::example::SITE), ("PLATFORM", super::example::PLATFORM)]
         .map(|(n, t)| (n.into(), t.into()))
         .to_vec();
@@ -124,7 +129,7 @@ fn examples_name_it_and_are_valid() {
 
 #[test]
 fn what_the_decoder_takes_the_schema_takes() {
-    let checker = Checker::new();
+    let checker = &*CHECKER;
     for text in [
         "site: acme\n",
         "site: acme\nproject: {{ p }}\n".replace("{{ p }}", "'{{ p }}'").as_str(),
@@ -146,7 +151,7 @@ fn what_the_decoder_takes_the_schema_takes() {
 
 #[test]
 fn what_is_wrong_is_underlined() {
-    let (checker, directory) = (Checker::new(), tempfile::tempdir().unwrap());
+    let (checker, directory) = (&*CHECKER, tempfile::tempdir().unwrap());
     for text in [
         "{}",
         "sites: acme\n",
@@ -183,7 +188,7 @@ fn what_is_wrong_is_underlined() {
 
 #[test]
 fn the_readmes_excerpts_are_valid() {
-    let checker = Checker::new();
+    let checker = &*CHECKER;
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let blocks: Vec<&str> = readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!blocks.is_empty());

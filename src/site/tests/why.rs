@@ -102,7 +102,10 @@ fn secrets_are_masked_also_where_the_file_has_them_in_clear() {
     let shown = ask("instances.api-1.config.user.db");
     assert!(shown.contains("= (sensitive)") && shown.contains("secrets: {db:"), "{shown}");
     let shown = ask("instances.api-1.config.user.token");
-    assert!(!shown.contains("hunter2") && shown.matches("(sensitive)").count() >= 3, "{shown}");
+    assert!(
+        !shown.contains("hunter2") && shown.matches("(sensitive)").count() >= 2 && shown.contains("default: ****"),
+        "{shown}"
+    );
     let bound = files(&[
         ("site.yaml", &SITE.replace("{cpus: 2}", "{cpus: 2, token: s3cr3t-of-the-site}")),
         ("platform.yaml", PLATFORM),
@@ -113,6 +116,31 @@ fn secrets_are_masked_also_where_the_file_has_them_in_clear() {
             assert!(!shown.contains(text), "{shown}");
         }
     }
+}
+
+#[test]
+fn variables_of_files_and_of_the_command_line() {
+    let site = "site: acme\nvars: {a: 1}\nvars_files: [more.yaml]\n";
+    let files = files(&[
+        ("site.yaml", &(site.to_owned() + &x("\"{{ a }}-{{ file('note') }}\""))),
+        ("more.yaml", "a: 2\n"),
+        ("note", "n"),
+        ("last.yaml", "a: 3\n"),
+    ]);
+    let options = Options { vars_files: vec![files.path("last.yaml")], ..Options::default() };
+    assert_snapshot!(asked(&files, "profiles.x.config.user.x", &options));
+}
+
+#[test]
+fn an_excerpt_that_ends_within_a_secret_shows_no_part_of_it() {
+    let (secret, long) = ("0123456789abcdef".repeat(8), "x".repeat(90));
+    let site = format!(
+        "site: acme\nextends: platform.yaml\ninputs: {{cpus: 2, long: {long}, token: {secret}}}\ninstances: {{api: {{}}}}\n"
+    );
+    let platform = PLATFORM.replace("vars:", "  long: {type: string}\nvars:");
+    let files = files(&[("site.yaml", &site), ("platform.yaml", &platform)]);
+    let shown = asked(&files, "instances.api.config.user.token", &Options::default());
+    assert!(shown.contains("n: ****") && !shown.contains("0123"), "{shown}");
 }
 
 #[test]
