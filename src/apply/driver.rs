@@ -93,7 +93,7 @@ pub async fn run<E>(
                 for blocked in schedule.finished(id, is_done) {
                     emit(ended(plan, blocked, Outcome::Blocked { by: plan.steps[id.0].address.clone() }, Duration::ZERO));
                 }
-                if is_done && let Some(gate) = gate.take() {
+                if is_done && !schedule.is_done() && let Some(gate) = gate.take() {
                     match gate(emit).await {
                         Ok(lock) => {
                             lock.into_iter().for_each(|lock| drop(context.lock.set(lock)));
