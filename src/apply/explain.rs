@@ -93,7 +93,9 @@ pub(super) fn cause(message: &str, section: &str) -> Option<Cause> {
     if has("is protected") {
         return Some(Cause::Locked);
     }
-    let exists = ["already exists", "already in use"].iter().any(|words| message.to_lowercase().contains(words));
+    let exists = ["already exists", "already in use", "unique constraint failed"]
+        .iter()
+        .any(|words| message.to_lowercase().contains(words));
     exists.then_some(Cause::NameTaken)
 }
 

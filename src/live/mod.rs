@@ -80,10 +80,15 @@ impl Snapshot {
     }
 
     /// True for a network whose creation ended with its connection: Incus 6.0 leaves it pending, without a bridge,
-    /// and never takes it up. (LXD's are there, and work when the daemon starts again.)
+    /// and never takes it up. (LXD's are there, and work when the daemon starts again, as does what something uses.)
     pub fn is_dead_network(&self, kind: &dyn Kind, live: &Raw) -> bool {
         let is_pending = live.get("status").is_some_and(|status| status == "Pending");
-        is_pending && kind.section() == "networks" && self.server.kind == "incus" && !self.server.is_clustered
+        let is_used = live.get("used_by").and_then(Value::as_array).is_some_and(|users| !users.is_empty());
+        is_pending
+            && !is_used
+            && kind.section() == "networks"
+            && self.server.kind == "incus"
+            && !self.server.is_clustered
     }
 
     /// Adds a live object.
@@ -121,6 +126,23 @@ pub async fn read_everywhere(client: &Client, site: &str) -> Result<Snapshot, lx
 }
 
 async fn gather(
+    client: &Client,
+    site: &str,
+    objects: &[Object],
+    named: BTreeSet<String>,
+    pools: BTreeSet<String>,
+) -> Result<Snapshot, lxd::Error> {
+    for _ in 0..RACES {
+        match gather_once(client, site, objects, named.clone(), pools.clone()).await {
+            // A project that somebody made or deleted between two of the lists.
+            Err(error) if error.is_missing_project() => tracing::debug!("{error}; read again"),
+            result => return result,
+        }
+    }
+    gather_once(client, site, objects, named, pools).await
+}
+
+async fn gather_once(
     client: &Client,
     site: &str,
     objects: &[Object],
@@ -312,7 +334,9 @@ fn places(objects: &[Object], home: &str) -> (BTreeSet<String>, BTreeSet<String>
     named.insert(home.to_owned());
     let pools = objects.iter().filter(|object| object.kind.section() == "storage_pools");
     let pools = objects.iter().filter_map(|object| object.pool.clone()).chain(pools.map(|pool| pool.name.clone()));
-    (named, pools.collect())
+    // A volume that is named and not defined must be there.
+    let references = objects.iter().flat_map(|object| &object.references).filter(|needs| needs.address.is_none());
+    (named, pools.chain(references.filter_map(|needs| needs.pool.clone())).collect())
 }
 
 /// The names of the rows that carry a site's stamp.

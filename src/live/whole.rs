@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Snapshot, fetch, read, stamps_of, wanted};
+use crate::kinds::instance::device_uses;
 use crate::kinds::{self, Kind};
 use crate::lxd::{self, Client};
 
@@ -12,7 +13,11 @@ use crate::lxd::{self, Client};
 /// As for [`read`].
 pub async fn read_project(client: &Client, site: &str, home: &str) -> Result<Snapshot, lxd::Error> {
     let mut snapshot = read(client, site, home, &[]).await?;
-    let pools: BTreeSet<String> = snapshot.all("storage_pools").map(|(id, _)| id.name.clone()).collect();
+    let mut pools: BTreeSet<String> = snapshot.all("storage_pools").map(|(id, _)| id.name.clone()).collect();
+    // Where the list of pools is refused, what uses them tells.
+    let users = ["instances", "profiles"].into_iter().flat_map(|section| snapshot.all(section));
+    let uses = users.flat_map(|(_, raw)| device_uses(raw)).filter(|(section, _)| *section == "storage_pools");
+    pools.extend(uses.map(|(_, pool)| pool));
     let mut named = BTreeSet::from([home.to_owned(), "default".to_owned()]);
     for kind in kinds::all().iter().copied() {
         let ours = snapshot.all(kind.section()).filter(|(_, raw)| stamps_of(kind, raw, site));

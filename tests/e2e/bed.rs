@@ -235,6 +235,16 @@ impl Plan {
     }
 }
 
+/// True if the shared daemon is an Incus.
+pub fn is_incus() -> bool {
+    directory().join("incus").exists()
+}
+
+/// The administrator's client, as lxdeploy names it.
+pub fn program() -> &'static str {
+    if is_incus() { "incus" } else { "lxc" }
+}
+
 /// `lxc` on the shared daemon.
 pub fn lxc(arguments: &[&str]) -> Output {
     lxc_on(directory(), arguments)

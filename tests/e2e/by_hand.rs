@@ -60,10 +60,11 @@ fn a_rename_by_hand_is_somebodys_until_the_file_says_so() {
     case.site(&SITE.replace("  one: {", "  other: {renamed_from: one, "));
     case.apply(&[]);
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
-    // Back by hand: the stamp names `other` now, and the file still does.
+    // Back by hand: the file still says what it was and what it is to be.
     case.lxc(&["rename", "other", "one"]);
-    assert_eq!(case.plan(&[]).actions(), ["instances.other: create"]);
-    case.lxc(&["rename", "one", "other"]);
+    assert_eq!(case.plan(&[]).actions(), ["instances.other: rename"]);
+    case.apply(&[]);
+    assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.destroy(&[]);
 }
 

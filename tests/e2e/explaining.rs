@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::bed::{Case, directory, finish, lxc};
+use crate::bed::{Case, directory, finish, lxc, program};
 
 const BASE: &str = r#"
 projects: {"@NAME@": {config: {features.images: false}}}
@@ -26,10 +26,10 @@ profiles: {base: {}}
     lxc(&["network", "create", "t-users2", "ipv4.address=none", "ipv6.address=none", "security.acls=t-users"]).exits(0);
     let mut failed = case.run(&["destroy", "site.yaml", "--yes"]).exits(1);
     for (words, user, help) in [
-        ("Profile is currently in use", "the instance theirs (project t-users)", "`lxc profile show base` lists them"),
-        ("The network is currently in use", "the instance theirs (project t-users)", "`lxc network show t-users`"),
-        ("The storage pool is currently in use", "the instance theirs (project t-users)", "`lxc storage show t-users`"),
-        ("Cannot delete an ACL that is in use", "the network t-users2", "`lxc network acl show t-users`"),
+        ("Profile is currently in use", "the instance theirs (project t-users)", "profile show base` lists them"),
+        ("The network is currently in use", "the instance theirs (project t-users)", "network show t-users`"),
+        ("The storage pool is currently in use", "the instance theirs (project t-users)", "storage show t-users`"),
+        ("Cannot delete an ACL that is in use", "the network t-users2", "network acl show t-users`"),
     ] {
         failed = failed.says(words).says(&format!("| it is used by {user}")).says(&format!("help: {help}"));
     }
@@ -74,9 +74,11 @@ instances: {{one: {{image: bb, profiles: [base], stop_timeout: 0s, devices: {{et
     let failed = case.run(&["apply", "site.yaml", "--yes"]).exits(1);
     let failed = failed.says("already defined on another NIC");
     let holder = format!("the instance two (project t-bridge2) has it: its eth0 on the network {}", case.bridge);
-    failed
-        .says(&holder)
-        .says(&format!("help: give one of them another address; `lxc network list-leases {}`", case.bridge));
+    failed.says(&holder).says(&format!(
+        "help: give one of them another address; `{} network list-leases {}`",
+        program(),
+        case.bridge
+    ));
     case.site(&site(", hwaddr: \"00:16:3e:aa:bb:01\""));
     case.run(&["apply", "site.yaml", "--yes"])
         .exits(1)
@@ -142,7 +144,7 @@ fn a_projects_limits_are_explained() {
     failed
         .says("has no \"limits.memory\"")
         .says("limits all of its instances together")
-        .says("lxc project show t-limits");
+        .says(&format!("`{} project show t-limits`", program()));
     case.destroy(&[]);
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::random::{Random, rounds};
-use super::site::{CIRCLE, Tally, apart, arguments, converge, measure};
+use super::site::{CIRCLE, Tally, apart, arguments, converge, end_leftovers, measure};
 use crate::bed::{Case, finish, lxc_on};
 
 /// A daemon that no other test uses; it ends with the test.
@@ -93,7 +93,12 @@ fn kill(daemon: &Daemon, name: &str, kills: usize) {
         let mut result = converge(&case, *to, expected);
         if result.as_ref().is_err_and(|why| why.contains("at the server") || why.contains("[\"bridge")) {
             by_hand += 1;
-            end_leftovers(daemon, &case);
+            end_leftovers(&case);
+            if is_pending(daemon, &case) {
+                // LXD tries again each minute, and when it starts.
+                daemon.kill();
+                daemon.bed("start");
+            }
             result = converge(&case, *to, expected);
         }
         tally.count(is_hit, &what, &result);
@@ -104,25 +109,9 @@ fn kill(daemon: &Daemon, name: &str, kills: usize) {
     tally.finish("kills of the daemon");
 }
 
-/// What the error says is to be done at the server: LXD 5.0.2 loses sight of the bridge and the dnsmasq of a network
-/// that it was about to make or to delete.
-fn end_leftovers(daemon: &Daemon, case: &Case) {
-    let interface = format!("--interface={}", case.bridge);
-    for process in std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()) {
-        let read = |file: &str| std::fs::read_to_string(process.join(file)).unwrap_or_default();
-        if read("comm").trim() == "dnsmasq" && read("cmdline").split('\0').any(|word| word == interface) {
-            let pid = process.file_name().unwrap();
-            assert!(Command::new("kill").arg(pid).status().unwrap().success());
-        }
-    }
+fn is_pending(daemon: &Daemon, case: &Case) -> bool {
     let network = lxc_on(&daemon.directory, &["query", &format!("/1.0/networks/{}", case.bridge)]);
-    if network.code != 0 || network.json()["managed"] == false {
-        let _ = Command::new("ip").args(["link", "delete", &case.bridge]).status();
-    } else {
-        // LXD tries again each minute, and when it starts.
-        daemon.kill();
-        daemon.bed("start");
-    }
+    network.code == 0 && network.json()["managed"] != false
 }
 
 fn what_it_leaves_of_a_creation_is_made_again(daemon: &Daemon) {
