@@ -31,7 +31,8 @@ profiles: {base: {}}
         ("The storage pool is currently in use", "the instance theirs (project t-users)", "storage show t-users`"),
         ("Cannot delete an ACL that is in use", "the network t-users2", "network acl show t-users`"),
     ] {
-        failed = failed.says(words).says(&format!("| it is used by {user}")).says(&format!("help: {help}"));
+        failed =
+            failed.says(words).says(&format!("| it is used by {user}")).says(&format!("help: `{} {help}", program()));
     }
     case.lxc(&["delete", "theirs"]);
     lxc(&["network", "delete", "t-users2"]).exits(0);
