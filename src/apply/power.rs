@@ -1,6 +1,6 @@
 //! Starting, stopping and renaming: acts, whose doubtful outcome is settled by looking before they are repeated.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -11,6 +11,10 @@ use crate::kinds::{Raw, instance};
 use crate::lxd::{Call, Error};
 use crate::model::Verb;
 use crate::plan::Action;
+
+/// LXD gives its own hook 30 s to ask the daemon what a start needs; on a busy machine that was seen to be too few. A
+/// start that fails in that hook earlier fails for a reason.
+const HOOK: Duration = Duration::from_secs(25);
 
 impl One<'_> {
     pub(super) async fn start(&self) -> Result<(), Failure> {
@@ -65,8 +69,17 @@ impl One<'_> {
 
     /// A change of power; where it fails to run, with what the instance has to say.
     async fn power(&self, call: &Call, wanted: &str) -> Result<(), Failure> {
-        let Err(error) = self.switch(call, wanted).await else { return Ok(()) };
-        let details = if wanted == "Running" { guest::last_log_lines(self.client, &self.id()).await } else { vec![] };
+        let started = Instant::now();
+        let Err(mut error) = self.switch(call, wanted).await else { return Ok(()) };
+        let log =
+            async || if wanted == "Running" { guest::last_log_lines(self.client, &self.id()).await } else { vec![] };
+        let mut details = log().await;
+        if started.elapsed() > HOOK && details.iter().any(|line| line.contains("lxc.hook.pre-start")) {
+            match self.switch(call, wanted).await {
+                Ok(()) => return Ok(()),
+                Err(again) => (error, details) = (again, log().await),
+            }
+        }
         Err(Failure { message: error.to_string(), details })
     }
 

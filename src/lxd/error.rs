@@ -61,6 +61,8 @@ impl Error {
             "no available dqlite leader",
             // Incus, of a profile's edit while one of its instances goes.
             "failed to fetch instances: instance not found",
+            // Incus, of a network's creation while an interface goes at the host.
+            "failed to delete bridge children interfaces",
         ];
         match self {
             Error::NotSent(_) => true,
