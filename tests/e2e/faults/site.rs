@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::bed::{Case, is_incus, lxc_on};
+use crate::bed::{Case, lxc_on};
 
 /// What is done to the site, in a circle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +113,8 @@ pub fn inventory(case: &Case) -> BTreeSet<String> {
                 if is_own && !["networks", "network-acls"].contains(&kind)
                     || what == case.bridge && raw["managed"] == true
                 {
-                    // Incus 6.0 goes on calling a bridge pending that works, once it was killed while it made it.
-                    let status = text("status").replace(if is_incus() { "Pending" } else { "\0" }, "Created");
+                    // The server goes on calling a bridge pending that works, once it was killed while it made it.
+                    let status = text("status").replace("Pending", "Created");
                     found.insert(format!("{kind}/{what} {status}"));
                 }
             }
