@@ -16,6 +16,9 @@ use crate::plan::Action;
 /// start that fails in that hook earlier fails for a reason.
 const HOOK: Duration = Duration::from_secs(25);
 
+/// So long is LXD's cleaning up after it waited for.
+const CLEAN_UP: Duration = Duration::from_secs(60);
+
 impl One<'_> {
     pub(super) async fn start(&self) -> Result<(), Failure> {
         let status = self.work.live.as_ref().and_then(|live| live.get("status")).and_then(Value::as_str);
@@ -75,12 +78,27 @@ impl One<'_> {
             async || if wanted == "Running" { guest::last_log_lines(self.client, &self.id()).await } else { vec![] };
         let mut details = log().await;
         if started.elapsed() > HOOK && details.iter().any(|line| line.contains("lxc.hook.pre-start")) {
+            self.until_cleaned_up().await?;
             match self.switch(call, wanted).await {
                 Ok(()) => return Ok(()),
                 Err(again) => (error, details) = (again, log().await),
             }
         }
         Err(Failure { message: error.to_string(), details })
+    }
+
+    /// After a failed start LXD has an instance in `Error` for a while, and starts nothing that is.
+    async fn until_cleaned_up(&self) -> Result<(), Error> {
+        let started = Instant::now();
+        while started.elapsed() < CLEAN_UP {
+            match self.read(&self.id(), &Raw::new()).await? {
+                Some((raw, _)) if raw.get("status").is_some_and(|status| status == "Error") => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// A change of power is not the same sent twice, so a doubtful answer is settled by looking.

@@ -29,7 +29,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
 
 impl Planned {
     /// Shows the plan and runs it.
-    pub async fn execute(&self, args: &RunArgs, is_agreed: bool, global: &Global) -> Exit {
+    pub async fn execute(self, args: &RunArgs, is_agreed: bool, global: &Global) -> Exit {
         self.opened.show(&self.plan, args.format, global);
         if !self.plan.refused.is_empty() {
             return complain(global, "the plan holds a refusal; nothing was written");

@@ -10,9 +10,10 @@ use crate::apply::lock::{self, Lock};
 use crate::apply::schedule::Limits;
 use crate::apply::{self, Interrupt};
 use crate::kinds;
+use crate::live::Snapshot;
 use crate::lxd;
 use crate::model::{Event, StepId, Verb};
-use crate::plan::{self, Action};
+use crate::plan::{self, Action, Plan};
 use crate::report::{self, JsonLines, Plain, Reporter, Style, Terminal};
 
 /// Why a plan that was shown is not run.
@@ -22,16 +23,17 @@ enum Stopped {
     Read(lxd::Error),
     /// The server is as wanted by now.
     NothingLeft,
+    /// A part is as wanted by now: what is left of the plan.
+    Less(Box<(Snapshot, Plan)>),
     /// The server has moved on: what differs.
     Moved(Vec<String>),
 }
 
 impl Planned {
     /// Asks where needed, takes the lock, looks again, runs the plan, and tells how it goes.
-    pub async fn run(&self, args: &RunArgs, is_agreed: bool, global: &Global) -> Exit {
-        let plan = &self.plan;
+    pub async fn run(mut self, args: &RunArgs, is_agreed: bool, global: &Global) -> Exit {
         if !args.yes && !is_agreed {
-            let question = if plan.destroy { "Destroy all of this?" } else { "Apply this plan?" };
+            let question = if self.plan.destroy { "Destroy all of this?" } else { "Apply this plan?" };
             match interruptible(ask(question, global)).await {
                 Ok(true) => {}
                 Ok(false) => return complain(global, "declined; nothing was written"),
@@ -39,26 +41,45 @@ impl Planned {
             }
         }
         let interrupt = interrupts();
-        let limits = args.parallel.map_or_else(Limits::default, |parallel| Limits::of(parallel.into()));
         let mut reporter = self.reporter(args.format, global);
+        loop {
+            let ended = self.attempt(args, &interrupt, reporter.as_mut()).await;
+            return match (ended, *interrupt.borrow()) {
+                (Ok(true), _) => Exit::Done,
+                (Ok(false), 0) => Exit::Failed,
+                (Ok(false), _) => Exit::Interrupted,
+                // What is left was shown, too.
+                (Err(Stopped::Less(rest)), _) => {
+                    reporter.event(&Event::Note { text: "some of it is done meanwhile; the rest is run".into() });
+                    (self.snapshot, self.plan) = *rest;
+                    continue;
+                }
+                (Err(stopped), _) => {
+                    drop(reporter);
+                    self.tell(stopped, global)
+                }
+            };
+        }
+    }
+
+    /// Runs the plan once, if it is still the right one.
+    async fn attempt(
+        &self,
+        args: &RunArgs,
+        interrupt: &Interrupt,
+        reporter: &mut dyn Reporter,
+    ) -> Result<bool, Stopped> {
         let run = apply::Run {
             client: &self.opened.client,
             snapshot: &self.snapshot,
-            limits,
+            limits: args.parallel.map_or_else(Limits::default, |parallel| Limits::of(parallel.into())),
             force_stop: args.force_stop,
             first: self.first(),
             shows_progress: reporter.shows_progress(),
         };
         let mut emit = |event: Event| reporter.event(&event);
         let gate = async |emit: &mut dyn FnMut(Event)| self.gate(args, interrupt.clone(), emit).await;
-        let ended = apply::run(plan, &run, gate, interrupt.clone(), &mut emit).await;
-        drop(reporter);
-        match (ended, *interrupt.borrow()) {
-            (Ok(true), _) => Exit::Done,
-            (Ok(false), 0) => Exit::Failed,
-            (Ok(false), _) => Exit::Interrupted,
-            (Err(stopped), _) => self.tell(stopped, global),
-        }
+        apply::run(&self.plan, &run, gate, interrupt.clone(), &mut emit).await
     }
 
     /// The project in which the lock is: where the site's profiles live.
@@ -142,16 +163,20 @@ impl Planned {
             Some(made) => built_in.map(|(change, _)| change.address.to_string()).chain([made]).collect(),
             None => vec![],
         };
-        let (then, now) = (self.opened.document(&self.plan), self.opened.document(&now));
-        let mut differences = report::saved::differences(&then, &now, &passed_over);
-        differences.extend(
-            now["refused"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|refusal| Some(format!("refused: {}", refusal["text"].as_str()?))),
-        );
-        if differences.is_empty() { Ok(()) } else { Err(Stopped::Moved(differences)) }
+        let (then, left) = (self.opened.document(&self.plan), self.opened.document(&now));
+        let differences = report::saved::differences(&then, &left, &passed_over);
+        let refused = now.refused.iter().map(|refusal| format!("refused: {}", refusal.text));
+        let refused: Vec<String> = refused.map(|text| self.opened.masker.mask(&text)).collect();
+        match () {
+            () if differences.is_empty() && refused.is_empty() => Ok(()),
+            () if refused.is_empty() && differences.iter().all(|difference| difference.is_done) => {
+                Err(Stopped::Less(Box::new((snapshot, now))))
+            }
+            () => {
+                let differences = report::saved::in_words(differences);
+                Err(Stopped::Moved(differences.into_iter().chain(refused).collect()))
+            }
+        }
     }
 
     fn tell(&self, stopped: Stopped, global: &Global) -> Exit {
@@ -160,6 +185,7 @@ impl Planned {
                 eprintln!("Nothing is left to do: another apply has done it meanwhile.");
                 Exit::Done
             }
+            Stopped::Less(_) => complain(global, "the plan has become another; plan again"),
             Stopped::Moved(differences) => {
                 complain(global, &moved("the server has changed since the plan was made", &differences))
             }

@@ -96,7 +96,7 @@ impl SavedPlan {
         let document = planned.opened.document(&planned.plan);
         let differences = saved::differences(&self.document, &document, &[]);
         if !differences.is_empty() && !planned.plan.is_empty() {
-            return refuse("the server has changed since the plan was made", &differences);
+            return refuse("the server has changed since the plan was made", &saved::in_words(differences));
         }
         Ok(planned)
     }

@@ -101,23 +101,38 @@ pub fn changed_inputs(then: &BTreeMap<String, String>, now: &BTreeMap<String, St
         .collect()
 }
 
-/// How two plans differ in what they do, as lines for people. `passed_over` are addresses that do not count.
-pub fn differences(then: &Value, now: &Value, passed_over: &[String]) -> Vec<String> {
+/// One way in which two plans differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// For people.
+    pub text: String,
+    /// What was to be done is done by now.
+    pub is_done: bool,
+}
+
+/// How two plans differ in what they do. `passed_over` are addresses that do not count.
+pub fn differences(then: &Value, now: &Value, passed_over: &[String]) -> Vec<Difference> {
     let (then_changes, now_changes) = (changes(then, passed_over), changes(now, passed_over));
     let addresses: BTreeSet<&str> = then_changes.keys().chain(now_changes.keys()).copied().collect();
-    let mut lines = vec![];
+    let (mut lines, mut done) = (vec![], vec![]);
     for address in addresses {
         match (then_changes.get(address), now_changes.get(address)) {
             (Some(then), Some(now)) => compare(address, then, now, &mut lines),
-            (Some(then), None) => lines.push(format!("{address}: was to be {}, and nothing is to do now", word(then))),
+            (Some(then), None) => done.push(format!("{address}: was to be {}, and nothing is to do now", word(then))),
             (None, Some(now)) => lines.push(format!("{address}: had no change, and is to be {} now", word(now))),
             (None, None) => {}
         }
     }
-    if lines.is_empty() && passed_over.is_empty() && then["steps"] != now["steps"] {
+    if lines.is_empty() && done.is_empty() && passed_over.is_empty() && then["steps"] != now["steps"] {
         lines.push("the steps are others, or in another order".to_owned());
     }
-    lines
+    let of = |is_done: bool| move |text: String| Difference { text, is_done };
+    lines.into_iter().map(of(false)).chain(done.into_iter().map(of(true))).collect()
+}
+
+/// The same as lines for people.
+pub fn in_words(differences: Vec<Difference>) -> Vec<String> {
+    differences.into_iter().map(|difference| difference.text).collect()
 }
 
 fn changes<'a>(document: &'a Value, passed_over: &[String]) -> BTreeMap<&'a str, &'a Value> {
@@ -190,7 +205,7 @@ mod tests {
     fn equal_plans_do_not_differ_and_others_say_where() {
         let then = document("update", "1", "2");
         assert!(differences(&then, &then, &[]).is_empty());
-        let lines = |now| differences(&then, &now, &[]).join("\n");
+        let lines = |now| in_words(differences(&then, &now, &[])).join("\n");
         assert_eq!(
             lines(document("update", "3", "2")),
             "profiles.base: config.limits.cpu: the server had \"1\", and now \"3\""
@@ -198,6 +213,8 @@ mod tests {
         assert_eq!(lines(document("replace", "1", "2")), "profiles.base: was to be updated, and is to be replaced now");
         assert_eq!(lines(json!({"changes": []})), "profiles.base: was to be updated, and nothing is to do now");
         assert!(differences(&then, &json!({"changes": []}), &["profiles.base".into()]).is_empty());
+        let is_done = |now| differences(&then, &now, &[]).iter().all(|difference| difference.is_done);
+        assert!(is_done(json!({"changes": []})) && !is_done(document("update", "3", "2")));
     }
 
     #[test]

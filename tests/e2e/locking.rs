@@ -106,6 +106,26 @@ fn a_living_lock_is_waited_for_and_its_holder_named() {
 }
 
 #[test]
+fn what_is_done_meanwhile_is_left_out_and_the_rest_is_run() {
+    let case = Case::new("less");
+    case.site(&SITE.replace("ROUND", "1"));
+    case.apply(&[]);
+    lock(&case, "0123456789abcdef", &elsewhere(&case, 30));
+    case.site(&SITE.replace("ROUND", "2").replace("  c: {config: {user.round: \"2\"}}\n", ""));
+    let mut child = case.command(&["apply", "site.yaml", "--yes", "--lock-timeout", "1m"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("waiting for the lock")));
+    case.lxc(&["profile", "delete", "c"]);
+    case.run(&["unlock", "site.yaml", "--yes"]).exits(0);
+    let said: Vec<String> = lines.collect();
+    assert!(child.wait().unwrap().success(), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("the rest is run")), "{said:#?}");
+    assert_eq!(case.get("profiles/b")["config"]["user.round"], "2");
+    assert_eq!((case.plan(&[]).actions(), locks(&case)), (vec![], vec![]));
+    case.destroy(&[]);
+}
+
+#[test]
 fn a_dead_lock_is_nobodys() {
     let case = Case::new("dead");
     case.site(&SITE.replace("ROUND", "1"));

@@ -35,7 +35,8 @@ fn cut(name: &str, cuts: usize) {
         let arguments = [arguments(&case, *to), vec!["--remote", &remote, "--timeout", "60s"]].concat();
         let started = Instant::now();
         let output = case.run(&arguments);
-        assert!(started.elapsed() < Duration::from_secs(120), "it hung: {}\n{}", output.stdout, output.stderr);
+        // LXD itself was seen to stand still for two minutes while several instances start.
+        assert!(started.elapsed() < Duration::from_secs(300), "it hung: {}\n{}", output.stdout, output.stderr);
         let twice = sent_twice(&proxy.requests());
         assert!(twice.is_empty(), "{to:?}, proxy's seed {seed}: sent twice: {twice:#?}");
         let is_hit = proxy.faults() > 0;
