@@ -134,7 +134,7 @@ impl Case {
 
     /// Runs lxdeploy to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        output(self.command(arguments))
+        output(&mut self.command(arguments))
     }
 
     /// `lxdeploy plan --format json`.
@@ -262,7 +262,14 @@ pub fn lxc_on(server: &Path, arguments: &[&str]) -> Output {
     }
     command.args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    output(command)
+    // Incus stumbles where it makes a bridge while an interface of somebody else's goes at the host.
+    for _ in 0..5 {
+        let done = output(&mut command);
+        if !done.stderr.contains("Failed to delete bridge children interfaces") {
+            return done;
+        }
+    }
+    output(&mut command)
 }
 
 /// A token that enrols one client certificate, which the server will know by this name.
@@ -277,7 +284,7 @@ pub fn certificates() -> Vec<Value> {
     lxc(&["query", "/1.0/certificates?recursion=1"]).exits(0).json().as_array().unwrap().clone()
 }
 
-fn output(mut command: Command) -> Output {
+fn output(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     Output {
         code: output.status.code().unwrap_or(-1),
