@@ -18,8 +18,10 @@
 //! - [`lxd`]: the client; the only room that knows HTTP
 //! - [`kinds`]: one file per LXD object kind
 //! - [`guest`]: the seam to an instance's inside
+//! - [`tasks`]: one file per task module, without I/O
 //! - [`site`]: find, parse, merge, render and validate the user's files
 //! - [`live`]: the bulk reader
+//! - [`play`]: the interpreter of playbooks: hosts, variables, roles, blocks, handlers
 //! - [`plan`]: diff, stamps, order; pure
 //! - [`export`]: from a live server to a site file; pure
 //! - [`apply`]: the schedule (pure) and its driver
@@ -36,8 +38,10 @@ pub mod live;
 pub mod lxd;
 pub mod model;
 pub mod plan;
+pub mod play;
 pub mod report;
 pub mod secrets;
 pub mod site;
+pub mod tasks;
 pub mod template;
 pub mod tree;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command};
+use lxdeploy::tasks::registry;
 use lxdeploy::{kinds, site};
 use serde_json::Value;
 
@@ -16,6 +17,11 @@ fn the_commands() {
 #[test]
 fn the_site_file() {
     is_kept("docs/site-file.md", &site_file());
+}
+
+#[test]
+fn the_task_modules() {
+    is_kept("docs/tasks.md", &task_modules());
 }
 
 #[test]
@@ -178,6 +184,50 @@ fn site_file() -> String {
         );
     }
     text
+}
+
+/// What a play may do, by families; each module's file says it in its first lines.
+fn task_modules() -> String {
+    let mut text = String::from("<!-- Made of the code; see tests/docs.rs. -->\n\n# Task modules\n\n");
+    text += "Modules are called by their short name (`copy`) or the whole one (`ansible.builtin.copy`). Arguments, return \
+        values and semantics are Ansible's; where something is left out or differs, the module says so. The interpreter \
+        itself has `meta`, `group_by`, `include_tasks`, `import_tasks`, `include_role`, `import_role`, `include_vars`, \
+        `import_playbook` and `validate_argument_spec`.\n";
+    let families = [
+        ("files", "Files"),
+        ("packages", "Packages"),
+        ("system", "System"),
+        ("commands", "Commands"),
+        ("control", "Control"),
+    ];
+    let mut unsaid: Vec<&str> = registry::all().map(|module| module.names()[0]).collect();
+    for (folder, title) in families {
+        let files = std::fs::read_dir(root().join("src/tasks").join(folder)).unwrap();
+        let mut files: Vec<String> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap().replace(".rs", "")).collect();
+        files.sort();
+        let _ = write!(text, "\n## {title}\n");
+        for file in files {
+            let Some(at) = unsaid.iter().position(|name| name.rsplit('.').next() == Some(&file)) else { continue };
+            let name = unsaid.remove(at);
+            let comment = comment(&format!("src/tasks/{folder}/{file}.rs"));
+            assert!(comment.starts_with(&format!("`{name}`")), "src/tasks/{folder}/{file}.rs begins with `{name}`");
+            let (first, rest) = comment.split_once("\n\n").unwrap_or((&comment, ""));
+            let (_, says) = first.split_once('`').unwrap().1.split_once('`').unwrap();
+            let says = says.trim_start_matches(':').trim().replace('\n', " ");
+            let _ = write!(text, "\n### `{name}`\n\n{}\n", sentence(&capital(&says)));
+            if !rest.is_empty() {
+                let _ = write!(text, "\n{}\n", rest.trim_end());
+            }
+        }
+    }
+    assert!(unsaid.is_empty(), "{unsaid:?} have no file of their name");
+    text
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// The `//!` lines of a file.

@@ -42,6 +42,8 @@ mount_cgroups() {
 # Writes its pid only if it was started here.
 start_lxcfs() { # LOG PIDFILE
     quietly mountpoint /var/lib/lxcfs && return
+    # The mount of one that has died is still there, and nothing can be made of it.
+    if grep -q ' /var/lib/lxcfs ' /proc/mounts; then quietly umount -l /var/lib/lxcfs || true; fi
     mkdir -p /var/lib/lxcfs
     # By default all lxcfs of a machine share one pid file, also those of other mount namespaces.
     setsid lxcfs --pidfile="$2.own" /var/lib/lxcfs </dev/null >"$1" 2>&1 &

@@ -21,6 +21,9 @@ fn every_command_runs_and_says_so() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("site.yaml"), site()).unwrap();
     std::fs::copy(bed.join("busybox.tar.xz"), directory.path().join("busybox.tar.xz")).unwrap();
+    let playbook =
+        "- hosts: api\n  tasks:\n    - copy: {content: \"hello from {{ inventory_hostname }}\\n\", dest: /etc/motd}\n";
+    std::fs::write(directory.path().join("setup.yml"), playbook).unwrap();
     let run = Run { bed, directory: directory.path().to_path_buf() };
     run.shell("lxc config set core.trust_password \"$LXDEPLOY_TRUST_PASSWORD\""); // another test may have changed it
     // What an earlier run left behind because it failed.

@@ -75,6 +75,8 @@ tests_on() { # KIND WHAT ARGUMENT…
     if tests/bed.sh start "$bed" "$1"; then
         export LXDEPLOY_TEST_DIR=$bed LXDEPLOY_TEST_KIND=$1
         tests "${@:2}"
+        # The same playbook by Ansible and by lxdeploy; without Ansible it fails.
+        [[ $1 != lxd ]] || check 'twins' tests/twins/run.sh "$bed"
     else
         fail "tests/bed.sh start $1"
     fi

@@ -10,16 +10,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("diagnostic", &["model"]),
     ("tree", &["model", "diagnostic"]),
-    ("template", &["model", "diagnostic"]),
+    ("template", &["model", "diagnostic", "tree"]),
     ("secrets", &["model", "diagnostic"]),
     ("lxd", &["model", "diagnostic"]),
     ("kinds", &["model", "diagnostic", "tree", "lxd"]), // of lxd the calls as data only, see PURE
     ("guest", &["model", "lxd", "kinds"]),
+    ("tasks", &["model", "diagnostic", "template", "guest"]), // of guest the questions and acts as data only, see PURE
     ("site", &["model", "diagnostic", "tree", "template", "secrets", "kinds"]),
     ("live", &["model", "lxd", "kinds"]),
+    // LXD only through the guest; of the site what plays run on.
+    ("play", &["model", "diagnostic", "tree", "template", "secrets", "guest", "tasks", "site"]),
     ("plan", &["model", "diagnostic", "kinds", "site", "live"]),
     ("export", &["model", "template", "kinds", "live", "plan"]), // of template what a text must not hold unprotected
-    ("apply", &["model", "diagnostic", "lxd", "kinds", "guest", "live", "plan"]),
+    ("apply", &["model", "diagnostic", "lxd", "kinds", "guest", "live", "play", "plan"]),
     ("report", &["model", "diagnostic", "kinds", "site", "plan"]),
     (
         "cli",
@@ -32,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "guest",
             "site",
             "live",
+            "play",
             "plan",
             "export",
             "apply",
@@ -51,6 +55,8 @@ const PURE: &[(&str, &[&str])] = &[
     ("export", IMPURE),
     ("plan", &["crate::lxd", "lxd::", "Client"]),
     ("kinds", IMPURE),
+    ("tasks", IMPURE),
+    ("tasks", &["Session", "GuestError"]),
     ("kinds", &["lxd::Client", "lxd::client", "Client>", "&Client"]),
     ("apply/schedule", IMPURE),
     ("apply/explain", IMPURE),

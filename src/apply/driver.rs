@@ -6,11 +6,13 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, watch};
 
 use super::lock::Lock;
+use super::provision::{self, Plays};
 use super::schedule::{Class, Limits, Schedule};
 use super::step::{self, Context};
+use crate::guest::Session;
 use crate::live::Snapshot;
 use crate::lxd::Client;
-use crate::model::{Event, Outcome, StepId, Verb};
+use crate::model::{Event, Id, Outcome, PlayEvent, StepId, Verb};
 use crate::plan::Plan;
 
 /// What a run needs beside its plan.
@@ -27,6 +29,8 @@ pub struct Run<'a> {
     pub first: Option<StepId>,
     /// Somebody looks at LXD's own progress of what runs.
     pub shows_progress: bool,
+    /// What is run inside of instances; `None` where nothing is.
+    pub plays: Option<&'a Plays>,
 }
 
 /// How long the lock may take to be given back.
@@ -53,7 +57,11 @@ pub async fn run<E>(
     let classes = plan.steps.iter().map(|step| class_of(plan, step.id)).collect();
     let mut schedule = Schedule::new(&plan.steps, classes, run.limits);
     let (progress, mut told) = mpsc::unbounded_channel();
-    let context = Context::new(plan, run, progress);
+    let sessions = |id: &Id| Session::new(run.client, id);
+    let teller = progress.clone();
+    let tell = move |event: PlayEvent| drop(teller.send(Event::Play(event)));
+    let interpreter = run.plays.map(|plays| plays.interpreter(&sessions, &tell));
+    let context = Context::new(plan, run, interpreter.as_ref(), progress);
     let mut running = FuturesUnordered::new();
     let mut since: HashMap<StepId, Instant> = HashMap::new();
     let (mut done, mut failed) = (0, 0);
@@ -121,8 +129,39 @@ pub async fn run<E>(
             }
         }
     }
+    drop(running);
     for id in schedule.remaining() {
         emit(ended(plan, id, Outcome::Cancelled, Duration::ZERO));
+    }
+    let mut played = true;
+    if let Some(interpreter) = &interpreter
+        && refused.is_none()
+    {
+        if done == plan.steps.len() && !plan.playbooks.is_empty() {
+            let playing = std::pin::pin!(provision::playbooks(&context, interpreter));
+            let mut playing = playing.fuse();
+            loop {
+                tokio::select! {
+                    result = &mut playing => {
+                        played = result;
+                        break;
+                    }
+                    Some(event) = told.recv() => emit(event),
+                    () = &mut following => {}
+                    Ok(()) = interrupt.changed() => {
+                        emit(Event::Interrupted);
+                        if *interrupt.borrow() > 1 {
+                            played = false;
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        interpreter.recap();
+    }
+    while let Ok(event) = told.try_recv() {
+        emit(event);
     }
     let not_tried = plan.steps.len() - done - failed;
     emit(Event::Ended { done, failed, not_tried, elapsed: started.elapsed() });
@@ -130,7 +169,7 @@ pub async fn run<E>(
         // Whoever asked twice to leave does not wait for a server that does not answer.
         let _ = tokio::time::timeout(RELEASE, lock.release()).await;
     }
-    refused.map_or(Ok(done == plan.steps.len()), Err)
+    refused.map_or(Ok(done == plan.steps.len() && played), Err)
 }
 
 /// Returns when the lock is no longer ours.
@@ -160,6 +199,7 @@ fn class_of(plan: &Plan, id: StepId) -> Class {
     let step = &plan.steps[id.0];
     match (step.verb, step.address.section.as_str()) {
         (Verb::Ready, _) => Class::Wait,
+        (Verb::Provision, _) => Class::Provision,
         (Verb::Start | Verb::Stop | Verb::Restart | Verb::Rename, _) => Class::Power,
         (Verb::Create, "instances" | "images") => Class::Unpack,
         (_, "networks" | "storage_pools" | "network_acls" | "projects") => Class::Global,

@@ -9,9 +9,11 @@ mod image;
 mod leftovers;
 pub mod lock;
 mod power;
+mod provision;
 pub mod schedule;
 mod send;
 mod step;
 mod stopped;
 
 pub use driver::{Interrupt, Run, run};
+pub use provision::Plays;

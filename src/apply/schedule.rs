@@ -17,8 +17,17 @@ pub enum Class {
     Write,
     /// What LXD does one at a time anyway: networks, pools.
     Global,
+    /// Running roles inside of a guest.
+    Provision,
     /// Waiting for a guest.
     Wait,
+}
+
+impl Class {
+    /// It counts for [`Limits::total`].
+    fn counts(self) -> bool {
+        !matches!(self, Class::Wait | Class::Provision)
+    }
 }
 
 /// How many steps of each class run at once.
@@ -32,9 +41,11 @@ pub struct Limits {
     pub write: usize,
     /// See [`Class::Global`].
     pub global: usize,
+    /// See [`Class::Provision`].
+    pub provision: usize,
     /// See [`Class::Wait`].
     pub wait: usize,
-    /// All together, waiting not counted.
+    /// All together, waiting and what runs inside of guests not counted.
     pub total: usize,
 }
 
@@ -42,7 +53,7 @@ impl Default for Limits {
     /// Measured with a dir pool on two cores: unpacking is fastest with 4 at once (beyond, the disk's cache
     /// suffers), starting gains up to 16, and both overlap. `tests/bench/` has the script.
     fn default() -> Self {
-        Limits { unpack: 4, power: 16, write: 8, global: 1, wait: 1000, total: 24 }
+        Limits { unpack: 4, power: 16, write: 8, global: 1, provision: 16, wait: 1000, total: 24 }
     }
 }
 
@@ -50,7 +61,7 @@ impl Limits {
     /// `--parallel N`: so many steps of any kind.
     pub fn of(parallel: usize) -> Self {
         let n = parallel.max(1);
-        Limits { unpack: n, power: n, write: n, global: 1, total: n, ..Limits::default() }
+        Limits { unpack: n, power: n, write: n, global: 1, provision: n, total: n, ..Limits::default() }
     }
 
     fn of_class(&self, class: Class) -> usize {
@@ -59,6 +70,7 @@ impl Limits {
             Class::Power => self.power,
             Class::Write => self.write,
             Class::Global => self.global,
+            Class::Provision => self.provision,
             Class::Wait => self.wait,
         }
     }
@@ -134,11 +146,11 @@ impl Schedule {
         if self.is_interrupted {
             return None;
         }
-        let working = self.running.values().filter(|class| **class != Class::Wait).count();
+        let working = self.running.values().filter(|class| class.counts()).count();
         // Waiting first (it costs nothing), then what takes longest to come through.
-        for class in [Class::Wait, Class::Global, Class::Write, Class::Unpack, Class::Power] {
+        for class in [Class::Wait, Class::Provision, Class::Global, Class::Write, Class::Unpack, Class::Power] {
             let of_class = self.running.values().filter(|running| **running == class).count();
-            if of_class >= self.limits.of_class(class) || (class != Class::Wait && working >= self.limits.total) {
+            if of_class >= self.limits.of_class(class) || (class.counts() && working >= self.limits.total) {
                 continue;
             }
             let candidates = self.ready.range((class, Reverse(usize::MAX), 0)..=(class, Reverse(0), usize::MAX));
@@ -212,7 +224,8 @@ mod tests {
             Just(Class::Power),
             Just(Class::Write),
             Just(Class::Global),
-            Just(Class::Wait)
+            Just(Class::Wait),
+            Just(Class::Provision)
         ];
         prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0..12usize, class), 0..40)
             .prop_map(|raw| {
@@ -255,7 +268,7 @@ mod tests {
                     prop_assert!(steps[step.0].waits_for.iter().all(|before| done.contains(&before.0)));
                     prop_assert!(running.iter().all(|other: &StepId| steps[other.0].address != steps[step.0].address));
                     running.push(step);
-                    let working = running.iter().filter(|step| classes[step.0] != Class::Wait).count();
+                    let working = running.iter().filter(|step| classes[step.0].counts()).count();
                     prop_assert!(working <= parallel);
                     prop_assert!(running.iter().filter(|step| classes[step.0] == Class::Global).count() <= 1);
                 }

@@ -17,6 +17,7 @@ use crate::live::Cluster;
 use crate::lxd::{Client, Error, Method, forbidden};
 use crate::model::{Address, Event, Id, Outcome, Path, StepId, Verb};
 use crate::plan::{Action, Change, HALF_MADE, Plan, Step, Work};
+use crate::play::Interpreter;
 
 /// What all steps of a run share.
 pub struct Context<'a> {
@@ -27,6 +28,8 @@ pub struct Context<'a> {
     pub(super) images: RefCell<HashMap<Address, String>>,
     /// The run's lock, as soon as it is had.
     pub(super) lock: std::cell::OnceCell<Lock>,
+    /// What runs inside of instances, where something does.
+    pub(super) interpreter: Option<&'a Interpreter<'a>>,
     /// The cluster as the run finds it, read once, when something is made on each of its members.
     pub(super) cluster: tokio::sync::OnceCell<Cluster>,
 }
@@ -51,9 +54,14 @@ impl Failure {
 
 impl<'a> Context<'a> {
     /// For one run.
-    pub fn new(plan: &'a Plan, run: &'a Run<'a>, events: UnboundedSender<Event>) -> Self {
+    pub fn new(
+        plan: &'a Plan,
+        run: &'a Run<'a>,
+        interpreter: Option<&'a Interpreter<'a>>,
+        events: UnboundedSender<Event>,
+    ) -> Self {
         let (images, lock, cluster) = Default::default();
-        Context { plan, run, events, images, lock, cluster }
+        Context { plan, run, events, images, lock, interpreter, cluster }
     }
 }
 
@@ -75,6 +83,7 @@ pub async fn run(context: &Context<'_>, id: StepId) -> Outcome {
         Verb::Start => one.start().await,
         Verb::Stop => one.stop().await,
         Verb::Restart => one.restart().await,
+        Verb::Provision => one.provision().await,
         Verb::Ready => one.ready().await,
     };
     let result = one.explained(result).await;

@@ -34,7 +34,7 @@ impl Planned {
         if !self.plan.refused.is_empty() {
             return complain(global, "the plan holds a refusal; nothing was written");
         }
-        if self.plan.is_empty() {
+        if self.plan.is_empty() && !self.plan.has_plays() {
             self.remove_dead_locks().await;
             return Exit::Done;
         }

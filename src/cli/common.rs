@@ -1,7 +1,9 @@
 //! What the commands that speak of a site have in common.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -13,6 +15,7 @@ use crate::lxd::{self, Client};
 use crate::model::{Address, Masker, Sources, units};
 use crate::plan::{self, Plan};
 use crate::report::{self, Style};
+use crate::secrets::{Keys, VaultKey, VaultSource};
 use crate::site::{self, Loaded, SecretMode, Site};
 
 /// Which site, with which values, on which server.
@@ -24,6 +27,9 @@ pub struct SiteArgs {
     pub server: ServerArgs,
     #[command(flatten)]
     pub values: ValueArgs,
+    /// The site's variables are wanted for plays, whatever the site itself runs.
+    #[arg(skip)]
+    pub plays: bool,
 }
 
 /// Which server.
@@ -49,6 +55,62 @@ pub struct ValueArgs {
     /// A YAML file of variables; repeatable
     #[arg(long = "vars-file", value_name = "FILE", env = "LXDEPLOY_VARS_FILE", hide_env = true)]
     pub vars_files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub keys: KeyArgs,
+}
+
+/// What encrypted files and `!vault` values are decrypted with.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct KeyArgs {
+    /// A file with the password of ansible-vault, or a program that prints it; repeatable
+    #[arg(
+        long = "vault-password-file",
+        alias = "vault-pass-file",
+        value_name = "FILE",
+        env = "LXDEPLOY_VAULT_PASSWORD_FILE",
+        hide_env = true
+    )]
+    pub vault_password_files: Vec<PathBuf>,
+    /// A vault password by its id: ID@FILE, ID@PROGRAM or ID@prompt; repeatable
+    #[arg(long = "vault-id", value_name = "ID@SOURCE", env = "LXDEPLOY_VAULT_ID", hide_env = true)]
+    pub vault_ids: Vec<VaultKey>,
+    /// Ask for the password of ansible-vault, when something encrypted is met
+    #[arg(long, alias = "ask-vault-password", short_alias = 'J', env = "LXDEPLOY_ASK_VAULT_PASS", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub ask_vault_pass: bool,
+    /// A file of age identities; repeatable [default: lxdeploy/age.txt in ~/.config, where it is there]
+    #[arg(long = "identity", value_name = "FILE", env = "LXDEPLOY_AGE_IDENTITY", hide_env = true)]
+    pub identities: Vec<PathBuf>,
+    /// One for all copies: a password is asked for once.
+    #[arg(skip)]
+    made: Rc<OnceCell<Rc<Keys>>>,
+}
+
+impl KeyArgs {
+    /// As the secrets room takes them; nothing is read before it is needed.
+    pub fn keys(&self) -> Rc<Keys> {
+        self.made.get_or_init(|| Rc::new(self.fresh())).clone()
+    }
+
+    fn fresh(&self) -> Keys {
+        let of_file = |path: PathBuf| VaultKey { id: "default".into(), source: VaultSource::File(path) };
+        let mut vault = self.vault_ids.clone();
+        if self.ask_vault_pass {
+            vault.push(VaultKey { id: "default".into(), source: VaultSource::Prompt });
+        }
+        vault.extend(self.vault_password_files.iter().cloned().map(of_file));
+        let of_ansible = std::env::var_os("ANSIBLE_VAULT_PASSWORD_FILE").filter(|value| !value.is_empty());
+        vault.extend(of_ansible.filter(|_| vault.is_empty()).map(|path| of_file(path.into())));
+        let mut identities = self.identities.clone();
+        if identities.is_empty() {
+            identities.extend(Keys::default_identity().filter(|path| path.exists()));
+        }
+        Keys::new(vault, identities, Some(ask))
+    }
+}
+
+/// Asks for a password at the terminal, unseen.
+fn ask(question: &str) -> Result<String, String> {
+    rpassword::prompt_password(question).map_err(|error| format!("the vault password cannot be asked for: {error}"))
 }
 
 /// Which part of the site, and what may be done to it.
@@ -69,6 +131,9 @@ pub struct Selection {
     /// Volumes, and pools that hold data, may be deleted
     #[arg(long, env = "LXDEPLOY_DELETE_DATA", hide_env = true, value_parser = BoolishValueParser::new())]
     pub delete_data: bool,
+    /// Neither roles nor playbooks are run
+    #[arg(long, env = "LXDEPLOY_SKIP_TASKS", hide_env = true, value_parser = BoolishValueParser::new())]
+    pub skip_tasks: bool,
     /// At most so many objects may be deleted or replaced
     #[arg(long, value_name = "N", env = "LXDEPLOY_MAX_DELETES", hide_env = true)]
     pub max_deletes: Option<usize>,
@@ -109,8 +174,8 @@ pub enum Format {
 impl SiteArgs {
     /// As the site room takes them.
     pub fn options(&self, project: Option<String>, secrets: SecretMode) -> site::Options {
-        let ValueArgs { vars, vars_files } = self.values.clone();
-        site::Options { vars, vars_files, project, secrets }
+        let ValueArgs { vars, vars_files, keys } = self.values.clone();
+        site::Options { vars, vars_files, project, secrets, keys: keys.keys(), plays: self.plays }
     }
 }
 
@@ -149,6 +214,7 @@ impl Selection {
             destroy,
             max_deletes: self.max_deletes,
             origin_changed: self.origin_changed,
+            skip_tasks: self.skip_tasks,
         })
     }
 }
@@ -226,6 +292,15 @@ pub fn open(args: &SiteArgs, global: &Global) -> Result<Opened, Exit> {
     Ok(Opened { site, masker, secrets, sources, client })
 }
 
+/// The same for commands that run something inside of instances; also gives the keys.
+///
+/// # Errors
+/// What went wrong, told already.
+pub fn open_for_plays(args: &SiteArgs, global: &Global) -> Result<(Opened, Rc<Keys>), Exit> {
+    let args = SiteArgs { plays: true, ..args.clone() };
+    Ok((open(&args, global)?, args.values.keys.keys()))
+}
+
 /// Finds the server of a site whose file is lost.
 ///
 /// # Errors
@@ -250,6 +325,8 @@ pub struct Planned {
     pub options: plan::Options,
     /// The plan.
     pub plan: Plan,
+    /// What encrypted files of plays are opened with.
+    pub keys: std::rc::Rc<Keys>,
 }
 
 /// Loads a site, reads its server, and plans.
@@ -265,7 +342,8 @@ pub async fn planned(site: &SiteArgs, selection: &Selection, destroy: bool, glob
     let snapshot = opened.read(global).await?;
     opened.site.origin = origin.await.unwrap_or_default();
     let plan = plan::build(&opened.site, &snapshot, &options);
-    Ok(Planned { opened, snapshot, options, plan })
+    let keys = site.values.keys.keys();
+    Ok(Planned { opened, snapshot, options, plan, keys })
 }
 
 impl Opened {

@@ -32,7 +32,12 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
     let planning = async {
         match (&args.site, &args.name) {
             (Some(site), _) => {
-                let site = SiteArgs { site: site.clone(), server: args.server.clone(), values: args.values.clone() };
+                let site = SiteArgs {
+                    site: site.clone(),
+                    server: args.server.clone(),
+                    values: args.values.clone(),
+                    plays: false,
+                };
                 planned(&site, &args.selection, true, global).await
             }
             (None, Some(name)) => by_name(name, args, global).await,
@@ -60,5 +65,6 @@ async fn by_name(name: &str, args: &Args, global: &Global) -> Result<Planned, Ex
         let text = format!("no object carries the stamp of `{name}`; sites at this server are: {}", names.join(", "));
         plan.notes.push(Note { address: None, code: "no-such-site", text });
     }
-    Ok(Planned { opened, snapshot, options, plan })
+    let keys = std::rc::Rc::default();
+    Ok(Planned { opened, snapshot, options, plan, keys })
 }

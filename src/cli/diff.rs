@@ -107,6 +107,7 @@ fn old(path: &Path, args: &SiteArgs, revision: &Revision, global: &Global) -> Re
         vars_files: args.values.vars_files.iter().map(then).collect(),
         project: args.server.project.clone(),
         secrets: SecretMode::Placeholder,
+        ..site::Options::default()
     };
     let Loaded { site, sources, diagnostics, .. } = site::load(path, &options);
     site.ok_or_else(|| {

@@ -12,8 +12,9 @@ use crate::apply::{self, Interrupt};
 use crate::kinds;
 use crate::live::Snapshot;
 use crate::lxd;
-use crate::model::{Event, StepId, Verb};
+use crate::model::{Event, Masker, StepId, Verb};
 use crate::plan::{self, Action, Plan};
+use crate::play;
 use crate::report::{self, JsonLines, Plain, Reporter, Style, Terminal};
 
 /// Why a plan that was shown is not run.
@@ -21,6 +22,8 @@ enum Stopped {
     Interrupted,
     Lock(lock::Refused),
     Read(lxd::Error),
+    /// What runs inside of the instances is wrong.
+    Plays(String),
     /// The server is as wanted by now.
     NothingLeft,
     /// A part is as wanted by now: what is left of the plan.
@@ -32,7 +35,8 @@ enum Stopped {
 impl Planned {
     /// Asks where needed, takes the lock, looks again, runs the plan, and tells how it goes.
     pub async fn run(mut self, args: &RunArgs, is_agreed: bool, global: &Global) -> Exit {
-        if !args.yes && !is_agreed {
+        // What runs inside of instances alone is what the site says of them anyway.
+        if !args.yes && !is_agreed && !self.plan.is_empty() {
             let question = if self.plan.destroy { "Destroy all of this?" } else { "Apply this plan?" };
             match interruptible(ask(question, global)).await {
                 Ok(true) => {}
@@ -41,7 +45,7 @@ impl Planned {
             }
         }
         let interrupt = interrupts();
-        let mut reporter = self.reporter(args.format, global);
+        let mut reporter = reporter(args.format, self.opened.masker.clone(), global);
         loop {
             let ended = self.attempt(args, &interrupt, reporter.as_mut()).await;
             return match (ended, *interrupt.borrow()) {
@@ -69,6 +73,11 @@ impl Planned {
         interrupt: &Interrupt,
         reporter: &mut dyn Reporter,
     ) -> Result<bool, Stopped> {
+        let plays = self
+            .plan
+            .has_plays()
+            .then(|| self.opened.plays(&self.snapshot, self.keys.clone(), play::Settings::default(), &[]));
+        let plays = plays.transpose().map_err(Stopped::Plays)?;
         let run = apply::Run {
             client: &self.opened.client,
             snapshot: &self.snapshot,
@@ -76,6 +85,7 @@ impl Planned {
             force_stop: args.force_stop,
             first: self.first(),
             shows_progress: reporter.shows_progress(),
+            plays: plays.as_ref(),
         };
         let mut emit = |event: Event| reporter.event(&event);
         let gate = async |emit: &mut dyn FnMut(Event)| self.gate(args, interrupt.clone(), emit).await;
@@ -153,7 +163,7 @@ impl Planned {
     async fn look_again(&self) -> Result<(), Stopped> {
         let snapshot = self.opened.snapshot().await.map_err(Stopped::Read)?;
         let now = plan::build(&self.opened.site, &snapshot, &self.options);
-        if now.is_empty() && now.refused.is_empty() {
+        if now.is_empty() && now.refused.is_empty() && !now.has_plays() {
             return Err(Stopped::NothingLeft);
         }
         // With the project its own profile has come, and that is as it should be.
@@ -189,22 +199,21 @@ impl Planned {
             Stopped::Moved(differences) => {
                 complain(global, &moved("the server has changed since the plan was made", &differences))
             }
+            Stopped::Plays(reason) => complain(global, &reason),
             Stopped::Interrupted => Exit::Interrupted,
             Stopped::Lock(refused) => complain(global, &refused.to_string()),
             Stopped::Read(error) => complain(global, &self.opened.masker.mask(&error.to_string())),
         }
     }
+}
 
-    fn reporter(&self, format: Format, global: &Global) -> Box<dyn Reporter> {
-        let masker = self.opened.masker.clone();
-        let stderr = std::io::stderr();
-        match format {
-            Format::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()), masker)),
-            Format::Text if stderr.is_terminal() => {
-                Box::new(Terminal::new(Style::of(&stderr, global.no_color), masker))
-            }
-            Format::Text => Box::new(Plain::new(Box::new(stderr), Style::default(), masker)),
-        }
+/// Who tells what happens, in this format.
+pub fn reporter(format: Format, masker: Masker, global: &Global) -> Box<dyn Reporter> {
+    let stderr = std::io::stderr();
+    match format {
+        Format::Json => Box::new(JsonLines::new(Box::new(std::io::stdout()), masker)),
+        Format::Text if stderr.is_terminal() => Box::new(Terminal::new(Style::of(&stderr, global.no_color), masker)),
+        Format::Text => Box::new(Plain::new(Box::new(stderr), Style::default(), masker)),
     }
 }
 

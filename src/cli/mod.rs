@@ -7,15 +7,19 @@ mod destroy;
 mod diff;
 mod drift;
 mod dump;
+mod exec;
 mod execute;
 mod export;
 mod graph;
 mod logging;
 mod man;
 mod plan;
+mod provision;
 mod remote;
+mod run;
 mod saved;
 mod schema;
+mod secrets;
 mod status;
 mod unlock;
 mod validate;
@@ -62,6 +66,10 @@ enum Commands {
     Plan(plan::Args),
     /// Make the server as the site says
     Apply(apply::Args),
+    /// Run a playbook on instances of the site
+    Run(run::Args),
+    /// Run a command in instances of the site
+    Exec(exec::Args),
     /// Remove everything that carries the site's stamp
     Destroy(destroy::Args),
     /// Remove the lock of an apply that is gone
@@ -78,6 +86,8 @@ enum Commands {
     Export(export::Args),
     /// Servers by name
     Remote(remote::Args),
+    /// Encrypted files of variables
+    Secrets(secrets::Args),
     /// Say where a value comes from: who set it, over what, by which template; needs no server
     Why(why::Args),
     /// Draw what the objects of a site need; needs no server
@@ -156,6 +166,8 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Validate(args) => validate::run(&args, global),
         Commands::Plan(args) => plan::run(&args, global).await,
         Commands::Apply(args) => apply::run(&args, global).await,
+        Commands::Run(args) => run::run(&args, global).await,
+        Commands::Exec(args) => exec::run(&args, global).await,
         Commands::Destroy(args) => destroy::run(&args, global).await,
         Commands::Unlock(args) => unlock::run(&args, global).await,
         Commands::Status(args) => status::run(&args, global).await,
@@ -164,6 +176,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Dump(args) => dump::run(&args, global).await,
         Commands::Export(args) => export::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
+        Commands::Secrets(args) => secrets::run(&args, global),
         Commands::Why(args) => why::run(&args, global),
         Commands::Graph(args) => graph::run(&args, global),
         Commands::Schema => schema::run(),

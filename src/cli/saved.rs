@@ -121,6 +121,7 @@ fn request(opened: &Opened, site: &SiteArgs, selection: &Selection, destroy: boo
         adopt: selection.adopt.clone(),
         delete_data: selection.delete_data,
         origin_changed: selection.origin_changed,
+        skip_tasks: selection.skip_tasks,
         max_deletes: selection.max_deletes,
         destroy,
     }
@@ -137,6 +138,7 @@ fn asked(request: &Request, site: &SiteArgs, selection: &Selection) -> Result<(S
         delete_data: request.delete_data,
         max_deletes: request.max_deletes,
         origin_changed: request.origin_changed,
+        skip_tasks: request.skip_tasks,
     };
     let other = |flag: &str| Err(format!("a saved plan has its own {flag}; plan again to change it"));
     let is_other = |given: bool, same: bool| given && !same;
@@ -154,6 +156,9 @@ fn asked(request: &Request, site: &SiteArgs, selection: &Selection) -> Result<(S
     }
     if is_other(selection.delete_data, wanted.delete_data) {
         return other("--delete-data");
+    }
+    if is_other(selection.skip_tasks, wanted.skip_tasks) {
+        return other("--skip-tasks");
     }
     if is_other(selection.origin_changed, wanted.origin_changed) {
         return other("--origin-changed");
@@ -177,6 +182,7 @@ fn server_of(request: &Request, timeout: Duration, values: ValueArgs) -> SiteArg
         site: PathBuf::from(&request.site),
         server: ServerArgs { remote: request.remote.clone(), project: request.project.clone(), timeout },
         values,
+        plays: false,
     }
 }
 
@@ -196,7 +202,7 @@ fn values(request: &Request, given: &ValueArgs) -> Result<ValueArgs, String> {
     let unknown = given.vars.iter().find(|given| !vars.contains(given));
     match unknown {
         Some((name, _)) => Err(format!("--var {name}: a saved plan has its own variables; plan again to change them")),
-        None => Ok(ValueArgs { vars, vars_files: files }),
+        None => Ok(ValueArgs { vars, vars_files: files, keys: given.keys.clone() }),
     }
 }
 
@@ -217,7 +223,7 @@ mod tests {
 
     fn given(vars: &[(&str, &str)]) -> ValueArgs {
         let vars = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        ValueArgs { vars, vars_files: vec![] }
+        ValueArgs { vars, ..ValueArgs::default() }
     }
 
     #[test]

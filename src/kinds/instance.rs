@@ -33,7 +33,7 @@ use super::declare::check_hostname;
 use super::options::{self, Entity};
 use super::{
     Creation, Declared, Decode, Effect, ImageRef, ImageSource, Kind, Lifecycle, Object, Place, Power, Raw, Reference,
-    Wanted, body, ready,
+    Wanted, body, provision, ready,
 };
 use crate::diagnostic::Diagnostic;
 use crate::lxd::{Call, Method};
@@ -83,6 +83,12 @@ struct Body {
     /// What must hold before what depends on it starts.
     #[schemars(schema_with = "ready::schema")]
     ready: Option<tree::Raw>,
+    /// Roles that are run in it, in this order, when it is up; it is ready when they are through.
+    #[schemars(schema_with = "provision::schema")]
+    roles: Option<tree::Raw>,
+    /// Groups of hosts that it is in, for `hosts:` of playbooks.
+    #[serde(default)]
+    groups: Vec<Spanned<String>>,
     /// A cluster member or `@group`: placement, at creation only.
     target: Option<Spanned<String>>,
     /// Its earlier name. A rename needs a stop.
@@ -182,6 +188,8 @@ impl Kind for Instance {
             ready_timeout: READY_TIMEOUT,
             target: body.target.map(|target| target.value),
             renamed_from: body.renamed_from.map(|name| name.value),
+            roles: body.roles.as_ref().map(|node| provision::decode(&node.0, cx.diagnostics)).unwrap_or_default(),
+            groups: body.groups.into_iter().map(|group| group.value).collect(),
         };
         Some(Declared { lifecycle: Some(lifecycle), ..Declared::plain(fields, Arc::new(())) })
     }

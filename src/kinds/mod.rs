@@ -25,6 +25,7 @@ mod object;
 pub mod options;
 mod profile;
 mod project;
+mod provision;
 mod ready;
 pub mod schema;
 mod stamp;
@@ -33,6 +34,7 @@ mod storage_volume;
 pub mod used_by;
 
 pub use object::{Check, Condition, Declared, Fields, ImageRef, Lifecycle, Object, Power, Reference, Target, Wanted};
+pub use provision::RoleRef;
 pub use stamp::{Record, Stamp, hash};
 
 /// Every kind, in the order in which they are created; deleted the other way round.

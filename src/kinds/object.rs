@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Kind;
+use super::{Kind, RoleRef};
 use crate::model::{Address, Path, Span};
 
 /// That an object needs another.
@@ -135,6 +135,10 @@ pub struct Lifecycle {
     pub target: Option<String>,
     /// The instance's earlier name.
     pub renamed_from: Option<String>,
+    /// What is run inside of it when it is up.
+    pub roles: Vec<RoleRef>,
+    /// The groups of hosts that it is in, for playbooks.
+    pub groups: Vec<String>,
 }
 
 /// What an instance's `image:` names.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
 
 use super::endpoint::{Address, Endpoint};
 use super::progress::Followers;
@@ -46,7 +47,7 @@ pub(super) struct Envelope<T> {
     #[serde(default)]
     error_code: u16,
     #[serde(default = "none")]
-    metadata: Option<T>,
+    pub(super) metadata: Option<T>,
 }
 
 fn none<T>() -> Option<T> {
@@ -172,12 +173,14 @@ impl Client {
     pub async fn text(&self, path: &str, project: &str) -> Result<String, Error> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let url = format!("{}{path}?project={}", self.base, super::escape(project));
-        let exchange = async {
-            let response = self.http.get(url).send().await.map_err(|error| self.broken(&error))?;
-            Ok((response.status(), response.bytes().await.map_err(|error| self.broken(&error))?))
-        };
+        let request = self.http.get(url);
+        let exchange = unresting(async move {
+            let response = request.send().await?;
+            Ok((response.status(), response.bytes().await?))
+        });
         let answer = tokio::time::timeout(self.timeout, exchange).await;
-        let (status, bytes) = answer.map_err(|_| Error::TimedOut(format!("GET {path}")))??;
+        let answer = answer.map_err(|_| Error::TimedOut(format!("GET {path}")))?;
+        let (status, bytes) = answer.map_err(|error: reqwest::Error| self.broken(&error))?;
         if status.is_success() {
             return Ok(String::from_utf8_lossy(&bytes).into_owned());
         }
@@ -223,18 +226,16 @@ impl Client {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
         let (request, upload) = self.request(call, progress).await?;
-        let exchange = async {
-            let response = request.send().await.map_err(|error| self.broken(&error))?;
-            let status = response.status();
-            self.read_clock(response.headers());
-            let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
-            Ok((status, etag, response.bytes().await.map_err(|error| self.broken(&error))?))
-        };
+        let exchange = unresting(async move {
+            let response = request.send().await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            Ok((status, headers, response.bytes().await?))
+        });
         let mut exchange = std::pin::pin!(exchange);
         let mut sent = 0;
-        let (status, etag, bytes) = loop {
+        let (status, headers, bytes) = loop {
             match tokio::time::timeout(self.timeout, &mut exchange).await {
-                Ok(answer) => break answer?,
+                Ok(answer) => break answer.map_err(|error: reqwest::Error| self.broken(&error))?,
                 Err(_) => match upload.as_ref().map(Upload::sent) {
                     Some(now) if now != sent => sent = now,
                     _ => return Err(too_long(call)),
@@ -242,6 +243,8 @@ impl Client {
             }
         };
         self.answered.store(true, Ordering::Relaxed);
+        self.read_clock(&headers);
+        let etag = headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
         tracing::debug!(
             "{} {} -> {} ({} bytes, {:.1} ms)",
             method(call.method),
@@ -339,6 +342,21 @@ impl Client {
     }
 }
 
+/// Goes on whether or not it is polled; it is given up when whoever waits for it is.
+///
+/// LXD takes no further connection at its socket before the last one has said something. One that was opened for a
+/// request that nobody polls just now would hold up all others, those as well for which nobody polls it.
+pub(super) async fn unresting<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    match task.join_next().await {
+        Some(Ok(done)) => done,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime ends.
+        _ => std::future::pending().await,
+    }
+}
+
 /// A server that does not take a connection in this time is not there.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -358,9 +376,13 @@ fn http(endpoint: &Endpoint, protocols: &[&[u8]]) -> Result<reqwest::Client, Err
         .http2_keep_alive_interval(ALIVE)
         .http2_keep_alive_timeout(ALIVE);
     let builder = match &endpoint.address {
-        Address::Socket(path) => {
-            builder.unix_socket(path.as_path()).tls_backend_preconfigured(tls::unused()?).http1_only()
-        }
+        Address::Socket(path) => builder
+            .unix_socket(path.as_path())
+            .tls_backend_preconfigured(tls::unused()?)
+            .http1_only()
+            // A connection for each request. LXD takes no other at its socket until the one before has said something
+            // (it looks whether that is TLS), and a pool opens some that say nothing when another has become free.
+            .pool_max_idle_per_host(0),
         Address::Https { fingerprint, identity, .. } => {
             let mut config = tls::pinned(fingerprint, identity)?;
             config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
@@ -370,6 +392,12 @@ fn http(endpoint: &Endpoint, protocols: &[&[u8]]) -> Result<reqwest::Client, Err
         }
     };
     builder.build().map_err(|error| Error::Config(error.to_string()))
+}
+
+/// The refusal in an answer's body, if it is one.
+pub(super) fn refused(body: &[u8], status: u16) -> Option<Error> {
+    let envelope = serde_json::from_slice::<Envelope<Value>>(body).ok()?;
+    (envelope.kind == "error").then(|| refusal(&envelope, status))
 }
 
 fn refusal<T>(envelope: &Envelope<T>, status: u16) -> Error {

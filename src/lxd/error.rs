@@ -59,6 +59,8 @@ impl Error {
             "is already running",
             "failed to begin transaction",
             "no available dqlite leader",
+            // LXD, of an ACL's edit, which looks into every project while somebody deletes another one.
+            "failed getting acl network usage: failed to load project",
             // Incus, of a profile's edit while one of its instances goes.
             "failed to fetch instances: instance not found",
             // Incus, of a network's creation while an interface goes at the host.

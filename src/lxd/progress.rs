@@ -5,13 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
-use reqwest::header;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::client::Progress;
 use super::{Call, Client, Error};
@@ -72,19 +68,8 @@ impl Client {
     /// The server does not let us: a restricted certificate, or a proxy that knows no upgrades.
     pub async fn follow_operations(&self) -> Result<(), Error> {
         let call = Call::get(&["events"]).query("type", "operation").query("all-projects", "true");
-        let request = self.upgradable()?.get(self.url(&call));
-        let request = request
-            .header(header::CONNECTION, "Upgrade")
-            .header(header::UPGRADE, "websocket")
-            .header(header::SEC_WEBSOCKET_VERSION, "13")
-            .header(header::SEC_WEBSOCKET_KEY, generate_key());
         let failed = |error: &dyn std::fmt::Display| Error::Protocol(format!("{}: {error}", call.path));
-        let response = request.send().await.map_err(|error| failed(&error))?;
-        if response.status() != reqwest::StatusCode::SWITCHING_PROTOCOLS {
-            return Err(failed(&response.status()));
-        }
-        let upgraded = response.upgrade().await.map_err(|error| failed(&error))?;
-        let mut events = WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await;
+        let mut events = self.websocket(&self.upgradable()?, &call).await?;
         while let Some(message) = events.next().await {
             if let Message::Text(text) = message.map_err(|error| failed(&error))?
                 && let Ok(event) = serde_json::from_str(&text)

@@ -23,6 +23,8 @@ pub enum Verb {
     Stop,
     /// Stop and start an instance, so that a change takes effect.
     Restart,
+    /// Run an instance's `roles`.
+    Provision,
     /// Wait for an instance's `ready` checks.
     Ready,
 }
@@ -38,6 +40,7 @@ impl Verb {
             Verb::Start => "starting",
             Verb::Stop => "stopping",
             Verb::Restart => "restarting",
+            Verb::Provision => "provisioning",
             Verb::Ready => "waiting until ready",
         }
     }
@@ -52,6 +55,7 @@ impl Verb {
             Verb::Start => "started",
             Verb::Stop => "stopped",
             Verb::Restart => "restarted",
+            Verb::Provision => "provisioned",
             Verb::Ready => "ready",
         }
     }
@@ -128,6 +132,8 @@ pub enum Event {
     },
     /// The first Ctrl-C: no new step starts.
     Interrupted,
+    /// What happens inside of the instances.
+    Play(super::PlayEvent),
     /// Something that the user should know and that changes nothing.
     Note {
         /// The text.

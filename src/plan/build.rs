@@ -73,7 +73,10 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     guards::check(&mut plan, site, options);
     in_use::check(&mut plan, snapshot);
     affects::fill(&mut plan, &wanted, snapshot);
-    order::order(&mut plan, &wanted, &site.groups, snapshot);
+    if !options.skip_tasks && !options.destroy {
+        plan.playbooks = site.playbooks.iter().map(|playbook| playbook.value.clone()).collect();
+    }
+    order::order(&mut plan, &wanted, &site.groups, snapshot, !options.skip_tasks);
     plan
 }
 
@@ -397,7 +400,14 @@ impl<'a> Builder<'a> {
         let change = self.change(object, &id, action, code, text);
         let work = match action {
             // Most objects of most plans: nothing is copied for them.
-            Action::NoOp => Work { kind: Some(object.kind), ..Work::default() },
+            Action::NoOp if object.lifecycle.as_ref().is_none_or(|lifecycle| lifecycle.roles.is_empty()) => {
+                Work { kind: Some(object.kind), ..Work::default() }
+            }
+            // What is run inside of it is run though it stays as it is.
+            Action::NoOp => {
+                let (object_of, live_of) = (Some(object.clone()), Some(live.clone()));
+                Work { kind: Some(object.kind), object: object_of, live: live_of, ..Work::default() }
+            }
             _ => self.work(object, Some(live), &id, &new_record, writes),
         };
         self.push(Change { diff: fields, drift, ..change }, work);

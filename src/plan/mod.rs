@@ -56,6 +56,8 @@ pub struct Plan {
     pub rolling: Vec<Vec<Address>>,
     /// The steps, each after what it waits for.
     pub steps: Vec<Step>,
+    /// Playbooks that are run when all steps are done.
+    pub playbooks: Vec<std::path::PathBuf>,
     /// What the driver needs of each change beyond what is shown; as long as `changes`.
     pub work: Vec<Work>,
 }
@@ -266,7 +268,23 @@ impl Plan {
         unknown::of_plan(self)
     }
 
-    /// True if an apply would write nothing.
+    /// Instances whose roles are run, and these roles' names.
+    pub fn provisions(&self) -> Vec<(&Address, Vec<&str>)> {
+        let roles = |step: &Step| {
+            let object = self.work[step.change].object.as_ref();
+            let roles = object.and_then(|object| object.lifecycle.as_ref()).map(|lifecycle| lifecycle.roles.as_slice());
+            roles.unwrap_or_default().iter().map(|role| role.name.as_str()).collect()
+        };
+        let provisions = self.steps.iter().filter(|step| step.verb == Verb::Provision);
+        provisions.map(|step| (&step.address, roles(step))).collect()
+    }
+
+    /// True if an apply would run something inside of instances.
+    pub fn has_plays(&self) -> bool {
+        !self.playbooks.is_empty() || self.steps.iter().any(|step| step.verb == Verb::Provision)
+    }
+
+    /// True if an apply would write nothing at the server; what runs inside of instances is counted apart.
     pub fn is_empty(&self) -> bool {
         self.changes.iter().all(|change| change.action == Action::NoOp)
     }

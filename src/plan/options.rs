@@ -18,6 +18,8 @@ pub struct Options {
     pub destroy: bool,
     /// What was applied from another place in git may be deleted; what stays is taken over.
     pub origin_changed: bool,
+    /// Roles and playbooks are left alone.
+    pub skip_tasks: bool,
     /// More deletions than these are refused.
     pub max_deletes: Option<usize>,
 }

@@ -16,13 +16,20 @@ use crate::site::graph;
 
 /// Sorts the changes as they are shown, and lays out the steps. `groups` are the members of each `count` and
 /// `for_each`.
-pub fn order(plan: &mut Plan, wanted: &[Object], groups: &BTreeMap<Address, Vec<Address>>, snapshot: &Snapshot) {
+/// With `provisions` the steps that run instances' roles are among them.
+pub fn order(
+    plan: &mut Plan,
+    wanted: &[Object],
+    groups: &BTreeMap<Address, Vec<Address>>,
+    snapshot: &Snapshot,
+    provisions: bool,
+) {
     sort_changes(plan);
     let mut graph = Steps::new();
     let steps: Vec<Vec<NodeIndex>> = (0..plan.changes.len())
         .map(|change| {
             let nodes: Vec<NodeIndex> =
-                verbs(plan, change).into_iter().map(|verb| graph.add_node((change, verb))).collect();
+                verbs(plan, change, provisions).into_iter().map(|verb| graph.add_node((change, verb))).collect();
             for pair in nodes.windows(2) {
                 graph.update_edge(pair[0], pair[1], ());
             }
@@ -69,7 +76,7 @@ fn natural(text: &str) -> (String, u64, String) {
 }
 
 /// The steps of one change, in their order.
-fn verbs(plan: &Plan, index: usize) -> Vec<Verb> {
+fn verbs(plan: &Plan, index: usize, provisions: bool) -> Vec<Verb> {
     let (change, work) = (&plan.changes[index], &plan.work[index]);
     let object = work.object.as_ref();
     let lifecycle = object.and_then(|object| object.lifecycle.as_ref());
@@ -77,14 +84,23 @@ fn verbs(plan: &Plan, index: usize) -> Vec<Verb> {
     let runs = change.noun == "instance" && ["Running", "Frozen", "Error"].contains(&status);
     let starts = lifecycle.is_some_and(|lifecycle| lifecycle.power != Power::Stopped);
     let has_checks = lifecycle.is_some_and(|lifecycle| !lifecycle.ready.is_empty());
-    let up = |verbs: &mut Vec<Verb>, verb: Verb| {
-        verbs.push(verb);
+    let has_roles = provisions && lifecycle.is_some_and(|lifecycle| !lifecycle.roles.is_empty());
+    let is_external = object.is_some_and(|object| object.external);
+    let once_up = |verbs: &mut Vec<Verb>| {
+        if has_roles {
+            verbs.push(Verb::Provision);
+        }
         if has_checks {
             verbs.push(Verb::Ready);
         }
     };
+    let up = |verbs: &mut Vec<Verb>, verb: Verb| {
+        verbs.push(verb);
+        once_up(verbs);
+    };
     let mut verbs = vec![];
     match change.action {
+        Action::NoOp if runs && has_roles && !is_external => once_up(&mut verbs),
         Action::NoOp => {}
         Action::Create => {
             verbs.push(Verb::Create);
@@ -130,6 +146,7 @@ fn verbs(plan: &Plan, index: usize) -> Vec<Verb> {
                 Some(_) => {}
                 None if is_rename && runs => up(&mut verbs, Verb::Start),
                 None if restarts && runs => up(&mut verbs, Verb::Restart),
+                None if runs && has_roles => once_up(&mut verbs),
                 None => {}
             }
         }

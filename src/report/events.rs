@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{Event, Outcome};
+use crate::model::{Event, Outcome, PlayEvent};
 
 /// One event as JSON.
 pub fn json(event: &Event) -> Value {
@@ -37,12 +37,43 @@ pub fn json(event: &Event) -> Value {
             }
             line
         }
+        Event::Play(event) => play(event),
         Event::Interrupted => json!({"type": "interrupted"}),
         Event::Note { text } => json!({"type": "note", "text": text}),
         Event::Ended { done, failed, not_tried, elapsed } => json!({
             "type": "ended", "done": done, "failed": failed, "not_tried": not_tried,
             "elapsed_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         }),
+    }
+}
+
+/// One event of plays as JSON.
+fn play(event: &PlayEvent) -> Value {
+    match event {
+        PlayEvent::Play { name, hosts } => json!({"type": "play", "play": name, "hosts": hosts}),
+        PlayEvent::TaskStarted { task, host } => json!({"type": "task_started", "task": task, "host": host}),
+        PlayEvent::Task(ended) => {
+            let changes =
+                ended.diffs.iter().map(|diff| json!({"what": diff.what, "before": diff.before, "after": diff.after}));
+            json!({
+                "type": "task", "play": ended.play, "task": ended.task, "module": ended.module, "path": ended.place,
+                "host": ended.host, "delegate": ended.delegate, "handler": ended.is_handler,
+                "status": ended.status.as_str(), "item": ended.item, "result": ended.result, "failure": ended.failure,
+                "changes": changes.collect::<Vec<_>>(), "elapsed_ms": u64::try_from(ended.elapsed.as_millis()).unwrap_or(u64::MAX),
+            })
+        }
+        PlayEvent::Note { host, text } => json!({"type": "note", "host": host, "text": text}),
+        PlayEvent::Recap { hosts, elapsed } => {
+            let each = hosts.iter().map(|(host, counts)| {
+                let counts = json!({
+                    "ok": counts.ok, "changed": counts.changed, "unreachable": counts.unreachable, "failed": counts.failed,
+                    "skipped": counts.skipped, "rescued": counts.rescued, "ignored": counts.ignored,
+                });
+                (host.clone(), counts)
+            });
+            let hosts: serde_json::Map<String, Value> = each.collect();
+            json!({"type": "recap", "hosts": hosts, "elapsed_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)})
+        }
     }
 }
 

@@ -36,6 +36,7 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Value {
             "verb": verb_of(step.verb),
             "waits_for": step.waits_for.iter().map(|before| before.0).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
+        "playbooks": plan.playbooks.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "rolling": plan.rolling.iter().map(|roll| roll.iter().map(ToString::to_string).collect::<Vec<_>>()).collect::<Vec<_>>(),
         "refused": plan.refused.iter().map(|refusal| json!({
             "address": refusal.address.as_ref().map(ToString::to_string),

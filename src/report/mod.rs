@@ -9,6 +9,7 @@ pub mod events;
 pub mod graph;
 pub mod json;
 pub mod markdown;
+pub mod plays;
 mod progress;
 mod prompt;
 pub mod remotes;

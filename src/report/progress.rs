@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::plays::Plays;
 use super::{Style, events};
 use crate::model::units::format_duration;
 use crate::model::{Address, Event, Masker, Outcome, StepId, Verb};
@@ -12,6 +13,10 @@ use crate::model::{Address, Event, Masker, Outcome, StepId, Verb};
 pub trait Reporter {
     /// Told in the order in which things happen.
     fn event(&mut self, event: &Event);
+    /// How plays are told of.
+    fn plays(&mut self) -> Option<&mut Plays> {
+        None
+    }
     /// True if it shows how far a running step is.
     fn shows_progress(&self) -> bool {
         true
@@ -44,11 +49,12 @@ struct Told {
     masker: Masker,
     failed: Vec<(Address, Verb, String)>,
     not_tried: Vec<(Address, Verb, String)>,
+    plays: Plays,
 }
 
 impl Told {
     fn new(style: Style, masker: Masker) -> Self {
-        Told { style, masker, failed: vec![], not_tried: vec![] }
+        Told { style, masker, failed: vec![], not_tried: vec![], plays: Plays::new(style) }
     }
 
     /// The lines about an event, masked; none for what only moves a bar.
@@ -87,6 +93,7 @@ impl Told {
             Event::StepRetried { address, message, .. } => {
                 vec![style.dim(&format!("  {address}: {message}; trying again"))]
             }
+            Event::Play(event) => self.plays.lines(event),
             Event::Interrupted => {
                 vec![style.yellow("Interrupted: no new step starts, running ones finish. Ctrl-C again leaves at once.")]
             }
@@ -130,6 +137,10 @@ impl Terminal {
 }
 
 impl Reporter for Terminal {
+    fn plays(&mut self) -> Option<&mut Plays> {
+        Some(&mut self.told.plays)
+    }
+
     fn event(&mut self, event: &Event) {
         match event {
             Event::Started { steps } => {
@@ -179,6 +190,10 @@ impl Plain {
 }
 
 impl Reporter for Plain {
+    fn plays(&mut self) -> Option<&mut Plays> {
+        Some(&mut self.told.plays)
+    }
+
     fn shows_progress(&self) -> bool {
         false
     }

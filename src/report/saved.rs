@@ -58,6 +58,9 @@ pub struct Request {
     pub origin_changed: bool,
     /// `--max-deletes`.
     pub max_deletes: Option<usize>,
+    /// `--skip-tasks`.
+    #[serde(default)]
+    pub skip_tasks: bool,
     /// `--destroy`.
     pub destroy: bool,
 }

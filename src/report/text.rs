@@ -42,6 +42,19 @@ pub fn plan(plan: &Plan, sources: &Sources, style: Style) -> String {
         text.push('\n');
     }
     text += &summary(plan, style);
+    text += &plays(plan, style);
+    text
+}
+
+/// What is run inside of the instances; counted apart from the changes.
+fn plays(plan: &Plan, style: Style) -> String {
+    let mut text = String::new();
+    for (address, roles) in plan.provisions() {
+        let _ = writeln!(text, "{} {address}: {}", style.cyan("provision:"), roles.join(", "));
+    }
+    for playbook in &plan.playbooks {
+        let _ = writeln!(text, "{} {}", style.cyan("playbook:"), playbook.display());
+    }
     text
 }
 

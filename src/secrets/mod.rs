@@ -1,7 +1,17 @@
-//! Where secret values come from.
+//! Where secret values come from, and how encrypted files are opened.
+
+pub mod age;
+mod keys;
+mod open;
+mod seal;
+pub mod vault;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+pub use keys::{Ask, Keys, VaultKey, VaultSource};
+pub use open::{Opened, decrypt_value, is_encrypted, open};
+pub use seal::{Form, seal, vault_key};
 
 /// A secret's source, as `secrets:` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,9 @@
 //! vars: {net: 10.77.0}            # variables for templates
 //! vars_files: [vars.yaml]
 //! secrets: {db: {env: DB_PASSWORD}, tls: {file: tls.key}, ca: {command: [pass, show, ca]}}
+//! recipients: [age1qy…]           # whom `lxdeploy secrets encrypt` encrypts files for, beside those of its platforms
+//! playbooks: [playbooks/site.yml] # run after the instances are up and their own `roles` are through
+//! roles_path: [../roles]          # where roles are, beside `roles/` and `playbooks/roles/` of these files
 //! ```
 //!
 //! A platform file has `platform: NAME` and `release:` in place of `site:`, `remote:` and `server_fingerprint:`,
@@ -38,17 +41,28 @@ use super::{Options, Site};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::kinds;
 use crate::model::Span;
+use crate::secrets::age;
 use crate::tree::{Node, Spanned, Value};
 
 /// The format that this lxdeploy reads.
 const FORMAT: i64 = 1;
 
 /// What a later lxdeploy will read, and this one must not pass over.
-const RESERVED: &[&str] =
-    &["roles", "groups", "playbooks", "roles_path", "outputs", "network_forwards", "network_zones", "snapshots", "ttl"];
+const RESERVED: &[&str] = &["outputs", "network_forwards", "network_zones", "snapshots", "ttl"];
 
 /// The keys of every file beside its sections.
-pub const COMMON: &[&str] = &["format", "extends", "project", "inputs", "vars", "vars_files", "secrets"];
+pub const COMMON: &[&str] = &[
+    "format",
+    "extends",
+    "project",
+    "inputs",
+    "vars",
+    "vars_files",
+    "secrets",
+    "recipients",
+    "playbooks",
+    "roles_path",
+];
 /// Those of a site alone.
 pub const OF_SITES: &[&str] = &["site", "remote", "server_fingerprint"];
 /// Those of a platform alone.
@@ -276,6 +290,7 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
             text(&document.root, "release", out).map(|release| release.value),
         ))
     });
+    recipients(chain, out);
     Site {
         name: name.map(|name| name.value).unwrap_or_default(),
         remote,
@@ -283,8 +298,63 @@ pub fn header(chain: &Chain, options: &Options, scope: &Rc<Scope>, out: &mut Vec
         names_project: options.project.is_some() || project.is_some(),
         project: options.project.clone().or(project.map(|project| project.value)).unwrap_or_else(|| "default".into()),
         platform,
+        playbooks: paths(chain, "playbooks", scope, out),
+        roles_path: paths(chain, "roles_path", scope, out),
+        directories: chain.documents.iter().map(|document| directory_of(&document.path)).collect(),
         ..Site::default()
     }
+}
+
+/// Whom files are encrypted for: of all files of the chain, each once. They are read as they stand, without templates,
+/// so that nothing has to be decrypted before.
+pub fn recipients(chain: &Chain, out: &mut Vec<Diagnostic>) -> Vec<String> {
+    let mut found: Vec<String> = vec![];
+    for node in chain.documents.iter().filter_map(|document| document.root.get("recipients")) {
+        if node.items().is_empty() && !node.is_null() && !matches!(node.value, Value::Seq(_)) {
+            out.push(Diagnostic::error(node.span, "`recipients` is a list").help("recipients: [age1…, age1…]"));
+        }
+        for item in node.items() {
+            match item.as_str().ok_or_else(|| format!("this is {}", item.describe())).and_then(|text| {
+                age::check(text)?;
+                Ok(text)
+            }) {
+                Ok(text) if found.iter().any(|known| known == text) => {}
+                Ok(text) => found.push(text.to_owned()),
+                Err(reason) => out.push(
+                    Diagnostic::error(item.span, reason)
+                        .help("`lxdeploy secrets keygen` makes an identity and prints its recipient, age1…"),
+                ),
+            }
+        }
+    }
+    found
+}
+
+/// The paths of a list, each belonging to the file in which it stands; the nearest file that has the list counts.
+fn paths(chain: &Chain, key: &str, scope: &Rc<Scope>, out: &mut Vec<Diagnostic>) -> Vec<Spanned<PathBuf>> {
+    let found = chain.documents.iter().find_map(|document| Some((document, document.root.get(key)?)));
+    let Some((document, node)) = found else { return vec![] };
+    let Some(node) = scope.render(node, None, out).filter(|node| !node.is_null()) else { return vec![] };
+    let items = if node.items().is_empty() { std::slice::from_ref(&node) } else { node.items() };
+    let path = |item: &Rc<Node>| match item.as_str().filter(|text| !text.is_empty()) {
+        Some(text) => {
+            let value = directory_of(&document.path).join(text);
+            Some(Spanned { value, span: item.span, sensitive: false })
+        }
+        None => {
+            let message = format!("`{key}` is a list of paths, and this is {}", item.describe());
+            out.push(
+                Diagnostic::error(item.span, message).help("a relative path belongs to the file in which it stands"),
+            );
+            None
+        }
+    };
+    items.iter().filter_map(path).collect()
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    let directory = path.parent().filter(|path| !path.as_os_str().is_empty());
+    directory.map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 /// Refuses a project's name that LXD would refuse.

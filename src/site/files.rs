@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,12 +7,25 @@ use std::rc::Rc;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{FileId, Sources, Span};
+use crate::secrets::{self, Keys};
 use crate::tree::{self, Node};
 
 /// The one place of this room that reads files.
 #[derive(Debug, Default)]
 pub struct Files {
     sources: RefCell<Sources>,
+    /// What encrypted files held, by their paths: what tells that one has changed.
+    opened: RefCell<BTreeMap<String, String>>,
+}
+
+/// A file of variables.
+pub enum Variables {
+    /// Read; where it was encrypted, everything in it is marked as secret.
+    Read(Rc<Node>),
+    /// Encrypted, and left closed.
+    Closed,
+    /// The error was told.
+    Failed,
 }
 
 impl Files {
@@ -43,6 +57,47 @@ impl Files {
                 None
             }
         }
+    }
+
+    /// Reads a file of variables, which may be encrypted; without keys it stays closed.
+    pub fn variables(
+        &self,
+        path: &Path,
+        asked: Option<Span>,
+        keys: Option<&Keys>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Variables {
+        let encrypted = fs::read(path).ok().filter(|bytes| secrets::is_encrypted(bytes));
+        let Some(bytes) = encrypted else {
+            return self.read(path, asked, out).map_or(Variables::Failed, Variables::Read);
+        };
+        let Some(keys) = keys else { return Variables::Closed };
+        let opened = secrets::open(bytes, keys);
+        let text =
+            opened.and_then(|opened| String::from_utf8(opened.bytes).map_err(|_| "it holds no UTF-8".to_owned()));
+        let text = match text {
+            Ok(text) => text,
+            Err(reason) => {
+                let message = format!("cannot decrypt {}: {reason}", path.display());
+                let diagnostic = Diagnostic { span: asked, ..Diagnostic::plain(message) };
+                out.push(diagnostic.help("`lxdeploy validate` needs no key; plan and apply do"));
+                return Variables::Failed;
+            }
+        };
+        // What is kept for excerpts has the same places and none of the text.
+        let blank = |c: char| if c == '\n' { "\n".to_owned() } else { "*".repeat(c.len_utf8()) };
+        let file = self.sources.borrow_mut().add(path, text.chars().map(blank).collect::<String>());
+        self.opened.borrow_mut().insert(path.display().to_string(), text.clone());
+        match tree::parse(file, &text, out) {
+            Some(root) if root.is_null() => Variables::Read(root.emptied()),
+            Some(root) => Variables::Read(root.made_sensitive()),
+            None => Variables::Failed,
+        }
+    }
+
+    /// What encrypted files held, by their paths.
+    pub fn take_opened(&self) -> BTreeMap<String, String> {
+        self.opened.take()
     }
 
     /// Reads YAML that is in no file (`--var`), under a name for its errors.

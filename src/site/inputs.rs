@@ -104,6 +104,9 @@ pub fn finish(chain: &Chain, scope: &Rc<Scope>, out: &mut Vec<Diagnostic>) {
         if scope.ask(&input.name) {
             continue;
         }
+        if scope.set_placeholder(&input.name) {
+            continue;
+        }
         scope.set_failed(&input.name);
         let place = site.entries().iter().find(|(key, _)| key.text == "inputs" || key.text == "extends");
         let name = &input.name;

@@ -73,6 +73,8 @@ pub fn merge(base: &Rc<Node>, over: &Rc<Node>) -> Rc<Node> {
         value: Value::Map(entries),
         sensitive: base.sensitive || over.sensitive,
         partial: base.partial || over.partial,
+        // What lies in an unsafe map is tagged itself; the other one's is not.
+        tag: None,
     })
 }
 

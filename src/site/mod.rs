@@ -7,6 +7,7 @@
 //! ```
 
 mod checks;
+mod closed;
 mod document;
 mod expand;
 mod files;
@@ -31,6 +32,7 @@ use std::rc::Rc;
 use crate::diagnostic::Diagnostic;
 use crate::kinds::Object;
 use crate::model::{Address, Masker, Sources, Span};
+use crate::secrets::Keys;
 use crate::tree::Spanned;
 
 pub use origin::origin;
@@ -47,6 +49,10 @@ pub struct Options {
     pub project: Option<String>,
     /// Whether secrets are read.
     pub secrets: SecretMode,
+    /// What encrypted files and values are decrypted with.
+    pub keys: Rc<Keys>,
+    /// The variables are wanted even where the site has neither roles nor playbooks.
+    pub plays: bool,
 }
 
 /// Whether secrets are read.
@@ -82,8 +88,25 @@ pub struct Site {
     pub objects: Vec<Object>,
     /// What a `count` or `for_each` became.
     pub groups: BTreeMap<Address, Vec<Address>>,
+    /// Playbooks that are run when the instances are up.
+    pub playbooks: Vec<Spanned<PathBuf>>,
+    /// `roles_path:`.
+    pub roles_path: Vec<Spanned<PathBuf>>,
+    /// The directories of the site's file and of its platforms, in this order.
+    pub directories: Vec<PathBuf>,
+    /// What its variables are, where plays may ask for them; those that cannot be rendered are left out.
+    pub variables: BTreeMap<String, serde_json::Value>,
     /// What the site sets otherwise than its platform, beyond the inputs.
     pub deviations: Vec<(String, Span)>,
+}
+
+impl Site {
+    /// Something is run inside of its instances.
+    pub fn has_plays(&self) -> bool {
+        let has_roles =
+            |object: &Object| object.lifecycle.as_ref().is_some_and(|lifecycle| !lifecycle.roles.is_empty());
+        !self.playbooks.is_empty() || self.objects.iter().any(has_roles)
+    }
 }
 
 /// What came of loading: the site where nothing is wrong, and everything that was found.
@@ -113,6 +136,16 @@ pub fn load(path: &Path, options: &Options) -> Loaded {
     load_then(path, options, |_, _, _| ()).0
 }
 
+/// Whom the files of a site (or a platform) are encrypted for: its `recipients:`. Nothing else of it is looked at.
+pub fn recipients(path: &Path) -> (Vec<String>, Vec<Diagnostic>, Sources) {
+    let files = files::Files::default();
+    let mut diagnostics = vec![];
+    let chain = document::chain(path, &files, &mut diagnostics);
+    let recipients = chain.map(|chain| document::recipients(&chain, &mut diagnostics)).unwrap_or_default();
+    diagnostics.retain(Diagnostic::is_error);
+    (recipients, diagnostics, files.take_sources())
+}
+
 /// The same, with a look at the parts of a site without errors.
 fn load_then<T>(
     path: &Path,
@@ -127,6 +160,7 @@ fn load_then<T>(
     let (mut masker, mut secrets) = Default::default();
     if let Some(parts) = &parts {
         secrets = parts.scope.secrets_read();
+        secrets.extend(files.take_opened());
         let (found, texts) = parts.scope.take();
         diagnostics.extend(found);
         masker = texts;
@@ -156,5 +190,8 @@ fn assemble(
     let places;
     (site.objects, places) = names::decode(pending, files, diagnostics);
     checks::check(&site, &places, diagnostics);
+    if options.plays || site.has_plays() {
+        site.variables = scope.rendered_variables();
+    }
     (site, Parts { chain, sections, scope })
 }

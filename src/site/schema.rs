@@ -130,6 +130,18 @@ fn file(description: &str, own: &[&str], sections: &Map<String, Value>, generato
             "vars_files" => {
                 ("YAML files of variables.", json!({"type": ["array", "null"], "items": {"type": "string"}}))
             }
+            "recipients" => (
+                "Whom `lxdeploy secrets encrypt` encrypts files for.",
+                json!({"type": ["array", "null"], "items": {"type": "string", "pattern": "^age1"}}),
+            ),
+            "playbooks" => (
+                "Playbooks that are run when the instances are up.",
+                json!({"type": ["array", "null"], "items": {"type": "string"}}),
+            ),
+            "roles_path" => (
+                "Where roles are, beside `roles/` and `playbooks/roles/` of these files.",
+                json!({"type": ["array", "null"], "items": {"type": "string"}}),
+            ),
             "secrets" => ("Secrets, for `secret(NAME)` in templates.", named(secret.clone())),
             other => unreachable!("`{other}` has no schema"),
         };

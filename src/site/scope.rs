@@ -6,15 +6,15 @@ use std::sync::LazyLock;
 
 use minijinja::Environment;
 
-use super::SecretMode;
 use super::files::Files;
 use super::inputs::Input;
+use super::{Options, SecretMode};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::kinds;
 use crate::model::{FileId, Masker, Span};
-use crate::secrets::Source;
+use crate::secrets::{Keys, Source};
 use crate::template::{self, Engine, Failure, Host, TemplateError, Variable};
-use crate::tree::{Node, Value};
+use crate::tree::{Node, Tag, Value};
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(template::environment);
 
@@ -25,16 +25,19 @@ const MOST_NESTED: usize = 40;
 pub struct Scope {
     engine: Engine<'static>,
     files: Rc<Files>,
-    variables: RefCell<HashMap<String, Slot>>,
+    pub(super) variables: RefCell<HashMap<String, Slot>>,
     /// The platform's inputs by name; `None` where the declaration is wrong.
     inputs: RefCell<BTreeMap<String, Option<Rc<Input>>>>,
     /// A file of variables could not be read: what is not defined may be in it.
     is_incomplete: Cell<bool>,
+    /// A file of variables is encrypted and stays closed: what is not defined may be in it, and is a secret.
+    pub(super) is_closed: Cell<bool>,
     /// `None` where the declaration is wrong.
     secrets: HashMap<String, (Option<Source>, Span)>,
     read: RefCell<HashMap<String, Result<String, Failure>>>,
-    mode: SecretMode,
-    masker: RefCell<Masker>,
+    pub(super) mode: SecretMode,
+    pub(super) keys: Rc<Keys>,
+    pub(super) masker: RefCell<Masker>,
     /// Errors of variables and secrets, each at its own place.
     found: RefCell<Vec<Diagnostic>>,
     /// The variables being rendered, the innermost last.
@@ -60,7 +63,7 @@ pub enum Asked {
     Secret(String),
 }
 
-enum Slot {
+pub(super) enum Slot {
     Written(Rc<Node>),
     Rendered(Variable),
     Failed,
@@ -77,16 +80,18 @@ struct View {
 
 impl Scope {
     /// A scope over variables as they were written.
-    pub fn new(files: Rc<Files>, secrets: HashMap<String, (Option<Source>, Span)>, mode: SecretMode) -> Self {
+    pub fn new(files: Rc<Files>, secrets: HashMap<String, (Option<Source>, Span)>, options: &Options) -> Self {
         Scope {
             engine: Engine::new(&ENVIRONMENT),
             files,
             variables: RefCell::default(),
             inputs: RefCell::default(),
             is_incomplete: Cell::default(),
+            is_closed: Cell::default(),
             secrets,
             read: RefCell::default(),
-            mode,
+            mode: options.secrets,
+            keys: options.keys.clone(),
             masker: RefCell::default(),
             found: RefCell::default(),
             path: RefCell::default(),
@@ -114,6 +119,16 @@ impl Scope {
     /// A variable's value.
     pub fn value(self: &Rc<Self>, name: &str) -> Option<Variable> {
         View { scope: self.clone(), locals: Locals::new() }.variable(name)?.ok()
+    }
+
+    /// What the variables are. One that cannot be rendered is left out, for nobody may have asked for it.
+    pub fn rendered_variables(self: &Rc<Self>) -> BTreeMap<String, serde_json::Value> {
+        let names: Vec<String> = self.variables.borrow().keys().cloned().collect();
+        let told = self.found.borrow().len();
+        let value = |name: String| Some((name.clone(), self.value(&name)?.value));
+        let all = names.into_iter().filter_map(value).collect();
+        self.found.borrow_mut().truncate(told);
+        all
     }
 
     /// Renders a node and gives what its own templates asked for, each once.
@@ -200,6 +215,12 @@ impl Scope {
     }
 
     fn walk(&self, node: &Rc<Node>, host: &Rc<dyn Host>, out: &mut Vec<Diagnostic>) -> Option<Rc<Node>> {
+        if node.is_unsafe() {
+            return Some(node.clone());
+        }
+        if node.tag == Some(Tag::Vault) {
+            return self.decrypted(node, out);
+        }
         let value = match &node.value {
             Value::Scalar(scalar) => {
                 if !Engine::has_marks(&scalar.text) {
@@ -210,13 +231,16 @@ impl Scope {
                 self.file.set(before);
                 return match rendered {
                     Ok(rendered) => {
-                        if rendered.sensitive && self.mode == SecretMode::Read {
+                        if (rendered.sensitive || node.sensitive) && self.mode == SecretMode::Read {
                             self.mask(&rendered.value);
                         }
-                        Some(Node::from_json(&rendered.value, node.span, rendered.sensitive))
+                        Some(Node::from_json(&rendered.value, node.span, rendered.sensitive || node.sensitive))
                     }
                     // What a filter makes of a secret is not known without the secret.
                     Err(TemplateError::OfSecret(..)) if self.mode == SecretMode::Placeholder => {
+                        Some(Node::from_json(&"(secret)".into(), node.span, true))
+                    }
+                    Err(TemplateError::Undefined(..)) if self.is_closed.get() => {
                         Some(Node::from_json(&"(secret)".into(), node.span, true))
                     }
                     Err(error) => {
@@ -232,11 +256,11 @@ impl Scope {
             ),
         };
         let partial = node.partial || size(&value) < size(&node.value);
-        Some(Rc::new(Node { span: node.span, value, sensitive: node.sensitive, partial }))
+        Some(Rc::new(Node { span: node.span, value, sensitive: node.sensitive, partial, tag: node.tag }))
     }
 
     /// What was made of a secret is masked as the secret is.
-    fn mask(&self, value: &serde_json::Value) {
+    pub(super) fn mask(&self, value: &serde_json::Value) {
         use serde_json::Value as Json;
         match value {
             Json::String(text) => self.masker.borrow_mut().add_whole(text),
@@ -381,7 +405,11 @@ fn number(value: usize) -> u32 {
 }
 
 fn has_marks(node: &Node) -> bool {
+    if node.is_unsafe() {
+        return false;
+    }
     match &node.value {
+        _ if node.tag == Some(Tag::Vault) => true,
         Value::Scalar(scalar) => Engine::has_marks(&scalar.text),
         Value::Seq(items) => items.iter().any(|item| has_marks(item)),
         Value::Map(entries) => entries.iter().any(|(_, value)| has_marks(value)),

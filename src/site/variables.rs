@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::document::{Chain, Document, reserved};
-use super::files::Files;
+use super::files::{Files, Variables};
 use super::scope::Scope;
 use super::{Options, inputs};
 use crate::diagnostic::Diagnostic;
@@ -19,18 +19,14 @@ use crate::tree::{self, Node, Spanned, Text, Value};
 
 /// Everything that templates can see.
 pub fn scope(chain: &Chain, options: &Options, files: &Rc<Files>, out: &mut Vec<Diagnostic>) -> Rc<Scope> {
-    let scope = Rc::new(Scope::new(files.clone(), secrets(chain, files, out), options.secrets));
+    let scope = Rc::new(Scope::new(files.clone(), secrets(chain, files, out), options));
     for platform in chain.platforms().iter().rev() {
         variables(platform, &scope, files, out);
     }
     inputs::bind(chain, &scope, out);
     variables(chain.site(), &scope, files, out);
     for path in &options.vars_files {
-        if let Some(root) = files.read(path, None, out) {
-            set_all(&root, "a vars file", &scope, out);
-        } else {
-            scope.set_incomplete();
-        }
+        of_file(files.variables(path, None, scope.keys(), out), &scope, out);
     }
     for (name, text) in &options.vars {
         if !is_name(name) {
@@ -59,11 +55,18 @@ fn variables(document: &Document, scope: &Scope, files: &Files, out: &mut Vec<Di
     };
     for path in paths {
         let full = files.directory(path.span.file).join(Path::new(&path.value));
-        if let Some(root) = files.read(&full, Some(path.span), out) {
+        of_file(files.variables(&full, Some(path.span), scope.keys(), out), scope, out);
+    }
+}
+
+fn of_file(variables: Variables, scope: &Scope, out: &mut Vec<Diagnostic>) {
+    match variables {
+        Variables::Read(root) => {
+            scope.mask_node(&root);
             set_all(&root, "a vars file", scope, out);
-        } else {
-            scope.set_incomplete();
         }
+        Variables::Closed => scope.set_closed(),
+        Variables::Failed => scope.set_incomplete(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Jinja over single values. What a template may ask for (variables, files, secrets) is the caller's to give.
 
+pub mod ansible;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,8 +9,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Object, Serde, Value};
+use minijinja::value::{Object, Serde};
+pub use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error as JinjaError, ErrorKind, Expression, UndefinedBehavior};
+
+/// A map in this order.
+pub fn map<K: Into<String>, V: Into<Value>>(entries: impl IntoIterator<Item = (K, V)>) -> Value {
+    let entries = entries.into_iter().map(|(key, value)| (Value::from(key.into()), value.into()));
+    Value::from(entries.collect::<indexmap::IndexMap<Value, Value>>())
+}
 
 /// What a template may ask for.
 pub trait Host {
@@ -212,7 +221,7 @@ impl<'e> Engine<'e> {
 const KEPT_EXPRESSIONS: usize = 256;
 
 /// The expression of a value that is one whole `{{ }}`, and where it starts in the text.
-fn whole_expression(text: &str) -> Option<(usize, &str)> {
+pub(in crate::template) fn whole_expression(text: &str) -> Option<(usize, &str)> {
     let start = text.len() - text.trim_start().len();
     let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
     let inner = inner.strip_prefix('-').unwrap_or(inner);

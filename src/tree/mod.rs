@@ -9,8 +9,10 @@ mod node;
 mod parse;
 mod schema;
 mod typed;
+mod yaml11;
 
 pub use decode::{decode, decode_part};
-pub use node::{Key, Node, Scalar, Value};
+pub use node::{Key, Node, Scalar, Tag, Value};
 pub use parse::{NotText, parse, text_of};
 pub use typed::{Mapping, Raw, Settings, Spanned, Text};
+pub use yaml11::{Plain, plain};

@@ -15,9 +15,20 @@ pub struct Node {
     pub sensitive: bool,
     /// A part of it is left out, for its error was told already: what is missing here is nothing to tell again.
     pub partial: bool,
+    /// What the user said of it with a tag that is not YAML's own.
+    pub tag: Option<Tag>,
 }
 
-/// What a node can be. Tags and anchors are resolved away by the parser.
+/// Ansible's two tags. YAML's own (`!!str`) are resolved away by the parser, and others are passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tag {
+    /// `!vault`: the text is encrypted as by ansible-vault.
+    Vault,
+    /// `!unsafe`: the text is never a template. All within a list or map that is tagged so is tagged too.
+    Unsafe,
+}
+
+/// What a node can be. Anchors are resolved away by the parser.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// A scalar as it was written.
@@ -99,7 +110,7 @@ impl Node {
                     .collect(),
             ),
         };
-        Rc::new(Node { span, value, sensitive, partial: false })
+        Rc::new(Node { span, value, sensitive, partial: false, tag: None })
     }
 
     /// The node as JSON; numbers, booleans and null as YAML reads them.
@@ -120,6 +131,11 @@ impl Node {
                 entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect::<Map<_, _>>(),
             ),
         }
+    }
+
+    /// True for what is never a template.
+    pub fn is_unsafe(&self) -> bool {
+        self.tag == Some(Tag::Unsafe)
     }
 
     /// A scalar's text, null excepted.
@@ -177,7 +193,13 @@ impl Node {
     /// An empty map at the node's place.
     #[must_use]
     pub fn emptied(&self) -> Rc<Node> {
-        Rc::new(Node { value: Value::Map(vec![]), span: self.span, sensitive: self.sensitive, partial: false })
+        Rc::new(Node {
+            value: Value::Map(vec![]),
+            span: self.span,
+            sensitive: self.sensitive,
+            partial: false,
+            tag: None,
+        })
     }
 
     /// True if the node or anything in it came from a secret.
@@ -194,10 +216,23 @@ impl Node {
             || self.entries().iter().any(|(_, value)| value.any_partial())
     }
 
+    /// The node with all in it marked as secret.
+    #[must_use]
+    pub fn made_sensitive(&self) -> Rc<Node> {
+        let value = match &self.value {
+            Value::Scalar(scalar) => Value::Scalar(scalar.clone()),
+            Value::Seq(items) => Value::Seq(items.iter().map(|item| item.made_sensitive()).collect()),
+            Value::Map(entries) => {
+                Value::Map(entries.iter().map(|(key, value)| (key.clone(), value.made_sensitive())).collect())
+            }
+        };
+        Rc::new(Node { value, span: self.span, sensitive: true, partial: self.partial, tag: self.tag })
+    }
+
     /// The same place with another value.
     #[must_use]
     pub fn with(&self, value: Value) -> Rc<Node> {
-        Rc::new(Node { value, span: self.span, sensitive: self.sensitive, partial: self.partial })
+        Rc::new(Node { value, span: self.span, sensitive: self.sensitive, partial: self.partial, tag: self.tag })
     }
 
     /// What it is, for an error: `a list`, `text`, `a number`.

@@ -3,7 +3,7 @@ use std::rc::Rc;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span as Place};
 
-use super::node::{Key, Node, Scalar, Value};
+use super::node::{Key, Node, Scalar, Tag, Value};
 use crate::diagnostic::Diagnostic;
 use crate::model::{FileId, Span};
 
@@ -85,6 +85,7 @@ fn null(span: Span) -> Rc<Node> {
         value: Value::Scalar(Scalar { text: String::new(), plain: true }),
         sensitive: false,
         partial: false,
+        tag: None,
     })
 }
 
@@ -135,6 +136,7 @@ struct Open {
     size: Size,
     /// A key was no key.
     partial: bool,
+    tag: Option<Tag>,
     content: Content,
 }
 
@@ -172,6 +174,15 @@ impl Builder<'_> {
         }
     }
 
+    /// What a tag means here; what lies in something unsafe is unsafe.
+    fn tag(&self, tag: Option<&str>) -> Option<Tag> {
+        match tag {
+            Some("!vault" | "!vault-encrypted") => Some(Tag::Vault),
+            Some("!unsafe") => Some(Tag::Unsafe),
+            _ => self.stack.last()?.tag.filter(|tag| *tag == Tag::Unsafe),
+        }
+    }
+
     /// False where there is no point in going on.
     fn event(&mut self, event: Event<'_>, place: &Place) -> bool {
         let span = self.span(place);
@@ -187,9 +198,12 @@ impl Builder<'_> {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let is_text = tag.is_some_and(|tag| tag.to_string().ends_with("str"));
-                let scalar = Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain && !is_text };
-                let node = Rc::new(Node { span, value: Value::Scalar(scalar), sensitive: false, partial: false });
+                let tag = tag.map(|tag| tag.to_string());
+                let is_text = tag.as_ref().is_some_and(|tag| tag.ends_with("str"));
+                let tag = self.tag(tag.as_deref());
+                let plain = style == ScalarStyle::Plain && !is_text && tag != Some(Tag::Vault);
+                let scalar = Scalar { text: text.into_owned(), plain };
+                let node = Rc::new(Node { span, value: Value::Scalar(scalar), sensitive: false, partial: false, tag });
                 return self.add(node, Size::ONE, anchor);
             }
             Event::Alias(id) => {
@@ -215,12 +229,15 @@ impl Builder<'_> {
                 );
                 return self.add(null(span), Size::ONE, 0);
             }
-            Event::SequenceStart(_, anchor, _) => {
-                self.stack.push(Open { span, anchor, size: Size::ONE, partial: false, content: Content::Seq(vec![]) });
+            Event::SequenceStart(_, anchor, tag) => {
+                let tag = self.tag(tag.map(|tag| tag.to_string()).as_deref());
+                let content = Content::Seq(vec![]);
+                self.stack.push(Open { span, anchor, size: Size::ONE, partial: false, tag, content });
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(_, anchor, tag) => {
+                let tag = self.tag(tag.map(|tag| tag.to_string()).as_deref());
                 let content = Content::Map { entries: vec![], seen: Seen::default(), merged: vec![], key: None };
-                self.stack.push(Open { span, anchor, size: Size::ONE, partial: false, content });
+                self.stack.push(Open { span, anchor, size: Size::ONE, partial: false, tag, content });
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.stack.pop() else { return false };
@@ -241,7 +258,8 @@ impl Builder<'_> {
                         Value::Map(entries)
                     }
                 };
-                let node = Rc::new(Node { span: open.span, value, sensitive: false, partial: open.partial });
+                let Open { span, partial, tag, .. } = open;
+                let node = Rc::new(Node { span, value, sensitive: false, partial, tag });
                 return self.add(node, open.size, open.anchor);
             }
             _ => {}
@@ -360,6 +378,24 @@ mod tests {
         assert!(first("a: 1\n---\nb: 2\n").contains("second document"));
         assert!(first("a:\n\tb: 1\n").contains("no tabs"), "{}", first("a:\n\tb: 1\n"));
         assert!(first("a: \"x\nb: 1\n").starts_with(|c: char| c.is_ascii_digit()));
+    }
+
+    #[test]
+    fn ansibles_tags_stay_on_the_node() {
+        let (node, out) = tree(
+            "a: !vault |\n  $ANSIBLE_VAULT;1.1;AES256\n  6162\nb: !unsafe {x: ['{{ y }}', 3]}\nc: !other 1\nd: !vault 12\ne: '{{ z }}'\n",
+        );
+        let node = node.unwrap();
+        let get = |key: &str| node.get(key).unwrap().clone();
+        assert_eq!(out, []);
+        assert_eq!((get("a").tag, get("a").as_str()), (Some(Tag::Vault), Some("$ANSIBLE_VAULT;1.1;AES256\n6162\n")));
+        let items = get("b").get("x").unwrap().items().to_vec();
+        assert!(get("b").is_unsafe() && items.iter().all(|item| item.is_unsafe()));
+        assert_eq!(get("b").to_json(), serde_json::json!({"x": ["{{ y }}", 3]}));
+        assert_eq!((get("c").tag, get("d").tag, get("e").tag), (None, Some(Tag::Vault), None));
+        assert_eq!(get("d").kind_name(), "text");
+        // A node is small: thousands of them are a site.
+        assert!(size_of::<Node>() <= 56, "{}", size_of::<Node>());
     }
 
     #[test]

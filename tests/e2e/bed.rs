@@ -284,7 +284,7 @@ pub fn certificates() -> Vec<Value> {
     lxc(&["query", "/1.0/certificates?recursion=1"]).exits(0).json().as_array().unwrap().clone()
 }
 
-fn output(command: &mut Command) -> Output {
+pub fn output(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     Output {
         code: output.status.code().unwrap_or(-1),

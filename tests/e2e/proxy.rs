@@ -92,9 +92,7 @@ impl Proxy {
                 if matches!(fault, Some(Fault::Refuse)) {
                     continue;
                 }
-                // A daemon that is not there is one more connection that ends.
-                let Ok(server) = UnixStream::connect(&target) else { continue };
-                connect(client, server, fault, &all);
+                connect(client, &target, fault, &all);
             }
         });
         Proxy { path, shared }
@@ -157,7 +155,7 @@ fn fault(random: &mut Random, percent: u64) -> Option<Fault> {
     if random.below(100) >= percent {
         return random.below(10).eq(&0).then(|| Fault::Slow(Duration::from_millis(1 + random.below(20))));
     }
-    // Small numbers as likely as large ones: heads, bodies, the second and the tenth request of a connection.
+    // Small numbers as likely as large ones: heads, bodies.
     let mut bytes = || usize::try_from(1 << random.below(14)).unwrap() + usize::try_from(random.below(200)).unwrap();
     let (few, many) = (bytes(), bytes());
     Some(match random.below(12) {
@@ -186,46 +184,63 @@ impl Shared {
     }
 }
 
-/// Both directions, a thread each.
-fn connect(client: UnixStream, server: UnixStream, fault: Option<Fault>, shared: &Arc<Shared>) {
+/// Both directions, a thread each. The daemon is called when there is something to say: it takes no other connection
+/// before the last one has said something.
+fn connect(mut client: UnixStream, target: &Path, fault: Option<Fault>, shared: &Arc<Shared>) {
     // Requests whose answers are yet to come, by their index in the list of all.
     let open: Arc<Mutex<Vec<usize>>> = Arc::default();
-    let (mut from_client, mut to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    let (mut from_server, mut to_client) = (server, client);
-    {
-        let (shared, open) = (shared.clone(), open.clone());
-        std::thread::spawn(move || {
-            let limit = if let Some(Fault::CutRequests(bytes)) = fault { bytes } else { usize::MAX };
-            let mut messages = Messages::default();
-            let (mut moved, mut buffer) = (0, vec![0; 64 << 10]);
-            while let Ok(read @ 1..) = from_client.read(&mut buffer) {
-                let piece = &buffer[..read.min(limit - moved)];
-                slow(fault);
-                if let Some(line) = messages.line_of(piece) {
-                    shared.pass(&line);
-                }
-                // Noted before the server can answer it.
-                for (head, body) in messages.take(piece) {
-                    let mut requests = shared.requests.lock().unwrap();
-                    let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
-                    requests.push(Request { line, body, ..Request::default() });
-                    open.lock().unwrap().push(requests.len() - 1);
-                }
-                if to_server.write_all(piece).is_err() {
-                    break;
-                }
-                moved += piece.len();
-                if moved >= limit {
-                    break;
-                }
+    let (target, shared) = (target.to_owned(), shared.clone());
+    std::thread::spawn(move || {
+        let limit = if let Some(Fault::CutRequests(bytes)) = fault { bytes } else { usize::MAX };
+        let mut messages = Messages::default();
+        let (mut moved, mut buffer) = (0, vec![0; 64 << 10]);
+        let mut server: Option<UnixStream> = None;
+        while let Ok(read @ 1..) = client.read(&mut buffer) {
+            let piece = &buffer[..read.min(limit - moved)];
+            slow(fault);
+            if let Some(line) = messages.line_of(piece) {
+                shared.pass(&line);
             }
-            let is_swallowed = matches!(fault, Some(Fault::HalfClose(_) | Fault::Swallow(..)));
-            for stream in [&from_client, &to_server] {
-                let _ = stream.shutdown(if is_swallowed { Shutdown::Read } else { Shutdown::Both });
+            let is_new = server.is_none();
+            // A daemon that is not there is one more connection that ends.
+            let to_server = match server.take().map_or_else(|| UnixStream::connect(&target), Ok) {
+                Ok(stream) => server.insert(stream),
+                Err(_) => break,
+            };
+            // Noted before the server can answer it.
+            for (head, body) in messages.take(piece) {
+                let mut requests = shared.requests.lock().unwrap();
+                let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
+                requests.push(Request { line, body, ..Request::default() });
+                open.lock().unwrap().push(requests.len() - 1);
             }
-        });
-    }
-    let shared = shared.clone();
+            if to_server.write_all(piece).is_err() {
+                break;
+            }
+            if is_new {
+                answers(to_server.try_clone().unwrap(), client.try_clone().unwrap(), fault, &open, &shared);
+            }
+            moved += piece.len();
+            if moved >= limit {
+                break;
+            }
+        }
+        let is_swallowed = server.is_some() && matches!(fault, Some(Fault::HalfClose(_) | Fault::Swallow(..)));
+        for stream in std::iter::once(&client).chain(&server) {
+            let _ = stream.shutdown(if is_swallowed { Shutdown::Read } else { Shutdown::Both });
+        }
+    });
+}
+
+/// The way back.
+fn answers(
+    mut from_server: UnixStream,
+    mut to_client: UnixStream,
+    fault: Option<Fault>,
+    open: &Arc<Mutex<Vec<usize>>>,
+    shared: &Arc<Shared>,
+) {
+    let (open, shared) = (open.clone(), shared.clone());
     std::thread::spawn(move || {
         let limit = match fault {
             Some(Fault::CutAnswers(bytes) | Fault::HalfClose(bytes) | Fault::Swallow(bytes, _)) => bytes,

@@ -351,29 +351,19 @@ fn names_of_sites() {
 
 #[test]
 fn reserved_words_are_errors_that_say_so() {
-    let words = [
-        "roles",
-        "groups",
-        "playbooks",
-        "roles_path",
-        "outputs",
-        "network_forwards",
-        "network_zones",
-        "snapshots",
-        "ttl",
-    ];
+    let words = ["outputs", "network_forwards", "network_zones", "snapshots", "ttl"];
     let top: String = words.iter().map(|word| format!("{word}: x\n")).collect();
     let shown = of(&format!(
         "site: acme\n{top}instances: {{a: {{snapshots: 1, ttl: 2, stat: x}}}}\nstorage_volumes: {{v: {{pool: p, snapshots: 1}}}}\n"
     ));
     assert_eq!(shown.matches("is reserved and does not exist yet").count(), words.len() + 3);
     assert!(shown.contains("there is no `stat` here"), "what else is wrong is told too");
-    insta::assert_snapshot!(of("site: acme\nroles: []\n"), @r"
-    error: `roles` is reserved and does not exist yet in lxdeploy 0.1.0
+    insta::assert_snapshot!(of("site: acme\noutputs: []\n"), @r"
+    error: `outputs` is reserved and does not exist yet in lxdeploy 0.1.0
      --> site.yaml:2:1
       |
-    2 | roles: []
-      | ^^^^^
+    2 | outputs: []
+      | ^^^^^^^
       |
       = help: take it away until a later lxdeploy brings it
     ");

@@ -1,5 +1,6 @@
 //! Every sentence of the format, without a server.
 
+mod encrypted;
 mod errors;
 mod example;
 mod expansion;

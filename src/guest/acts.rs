@@ -1,0 +1,193 @@
+//! Acts as scripts for the guest's shell. What is written whole is written beside its place and moved there.
+
+use super::command::Command;
+use super::shell::DATABASE;
+use super::write::Attributes;
+
+/// Attributes as a script takes them: mode, owner, group; empty where nothing is said.
+fn words(attributes: &Attributes) -> [String; 3] {
+    let mode = attributes.mode.map(|mode| format!("{mode:04o}")).unwrap_or_default();
+    [mode, attributes.owner.clone().unwrap_or_default(), attributes.group.clone().unwrap_or_default()]
+}
+
+fn command(script: &str, arguments: impl IntoIterator<Item = String>) -> Command {
+    Command::script(&format!("LC_ALL=C; export LC_ALL\n{DATABASE}\n{COMMON}\n{script}"), arguments)
+}
+
+/// `fail TEXT`; `owned PATH OWNER GROUP`, by names or numbers; `beside PATH`: where what is to take its place is made.
+const COMMON: &str = r#"
+fail() { printf '%s\n' "$*" >&2; exit 1; }
+id_of() { # DATABASE NAME
+    case $2 in *[!0-9]*) ;; *) echo "$2"; return ;; esac
+    line=$(database "$1" "$2") || fail "there is no $([ "$1" = passwd ] && echo user || echo group) $2 in the guest"
+    line=${line#*:*:}; echo "${line%%:*}"
+}
+owned() { # PATH OWNER GROUP [-h]
+    owner=; group=
+    if [ -n "$2" ]; then owner=$(id_of passwd "$2") || exit 1; fi
+    if [ -n "$3" ]; then group=$(id_of group "$3") || exit 1; fi
+    [ -z "$owner$group" ] || chown ${4:+"$4"} "$owner${group:+:$group}" "$1" || exit 1
+}
+beside() {
+    name=${1##*/}
+    while [ "${#name}" -gt 200 ]; do name=${name%?}; done
+    printf '%s/.lxdeploy-%s.' "${1%/*}" "$name"; echo x
+}
+replace() { # NEW PATH: also where PATH is a link to a directory
+    mv -fT -- "$1" "$2" 2>/dev/null && return
+    if [ -L "$2" ] || [ -d "$1" ]; then rm -f -- "$2"; fi
+    mv -f -- "$1" "$2"
+}"#;
+
+/// A file's content comes from stdin, or from the file `from` in the guest.
+pub fn file(
+    path: &str,
+    attributes: &Attributes,
+    backup: Option<&str>,
+    validate: Option<&[String]>,
+    from: From<'_>,
+) -> Command {
+    let (how, source) = match from {
+        From::Stdin(length) => ("stdin", length.to_string()),
+        From::Copy(source) => ("copy", source.to_owned()),
+        From::Sent(source) => ("sent", source.to_owned()),
+    };
+    let arguments = [path.to_owned()]
+        .into_iter()
+        .chain(words(attributes))
+        .chain([backup.unwrap_or_default().to_owned(), how.to_owned(), source])
+        .chain(validate.unwrap_or_default().iter().cloned());
+    command(FILE, arguments)
+}
+
+/// Where a file's content comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum From<'a> {
+    /// What the script reads: so many bytes, for a connection may break in the middle.
+    Stdin(usize),
+    /// Another file of the guest's.
+    Copy(&'a str),
+    /// A temporary file beside its place, which is used up.
+    Sent(&'a str),
+}
+
+/// PATH MODE OWNER GROUP BACKUP HOW SOURCE [VALIDATE…]
+const FILE: &str = r#"
+path=$1 mode=$2 owner=$3 group=$4 backup=$5 how=$6 source=$7; shift 7
+if [ -L "$path" ]; then path=$(readlink -f -- "$path") || fail "$path: a link to nowhere"; fi
+[ ! -d "$path" ] || fail "$path is a directory"
+[ -d "${path%/*}/" ] || fail "the directory ${path%/*} is not there"
+umask 077
+if [ "$how" = sent ]; then temporary=$source; else
+    temporary=$(beside "$path"); temporary=${temporary%x}
+    rm -f -- "$temporary"
+    set -C
+    case $how in
+    copy) cat -- "$source" >"$temporary" ;;
+    *) cat >"$temporary" && { [ "$(wc -c <"$temporary")" -eq "$source" ] || { echo "only a part of it came" >&2; false; }; } ;;
+    esac || { code=$?; rm -f -- "$temporary"; exit $code; }
+    set +C
+fi
+trap 'rm -f -- "$temporary"' EXIT
+if [ -f "$path" ]; then
+    set_owner=$(stat -c %u:%g -- "$path") set_mode=$(stat -c %a -- "$path")
+else set_owner=0:0 set_mode=644; fi
+chown "$set_owner" "$temporary" || exit 1
+(owned "$temporary" "$owner" "$group") || exit 1
+chmod "${mode:-$set_mode}" "$temporary" || exit 1
+if [ "$#" -gt 0 ]; then
+    n=$#
+    while [ "$n" -gt 0 ]; do
+        word=$1; shift
+        case $word in *%s*) word=${word%%%s*}$temporary${word#*%s} ;; esac
+        set -- "$@" "$word"; n=$((n - 1))
+    done
+    "$@" >&2 || fail "failed to validate: $* ended with $?"
+fi
+if [ -n "$backup" ] && [ -f "$path" ]; then cp -p -- "$path" "$backup" || exit 1; fi
+replace "$temporary" "$path" || exit 1
+trap - EXIT"#;
+
+/// A directory, and those above it that are missing.
+pub fn directory(path: &str, attributes: &Attributes) -> Command {
+    command(DIRECTORY, [path.to_owned()].into_iter().chain(words(attributes)))
+}
+
+const DIRECTORY: &str = r#"
+path=$1 mode=$2 owner=$3 group=$4 done=
+rest=$path
+while [ -n "$rest" ]; do
+    rest=${rest#/}; part=${rest%%/*}
+    [ "$part" = "$rest" ] && rest= || rest=${rest#*/}
+    [ -n "$part" ] || continue
+    done=$done/$part
+    if [ -d "$done" ]; then continue; fi
+    mkdir -- "$done" || exit 1
+    owned "$done" "$owner" "$group"
+    [ -z "$mode" ] || chmod "$mode" "$done" || exit 1
+done"#;
+
+/// Owner, group and mode of what is there.
+pub fn attributes(path: &str, attributes: &Attributes, follow: bool) -> Command {
+    let flag = if follow { "" } else { "-h" }.to_owned();
+    command(ATTRIBUTES, [path.to_owned()].into_iter().chain(words(attributes)).chain([flag]))
+}
+
+const ATTRIBUTES: &str = r#"
+if [ -z "$5" ] || [ ! -L "$1" ]; then owned "$1" "$3" "$4"; [ -z "$2" ] || chmod "$2" "$1"
+else owned "$1" "$3" "$4" -h; fi"#;
+
+/// A link; `symbolic` or not.
+pub fn link(path: &str, target: &str, symbolic: bool, attributes: &Attributes) -> Command {
+    let [_, owner, group] = words(attributes);
+    let kind = if symbolic { "-s" } else { "" }.to_owned();
+    command(LINK, [path.to_owned(), target.to_owned(), kind, owner, group])
+}
+
+const LINK: &str = r#"
+if [ -d "$1" ] && [ ! -L "$1" ]; then rmdir -- "$1" || fail "$1 is a directory, and not empty"; fi
+temporary=$(beside "$1"); temporary=${temporary%x}
+rm -f -- "$temporary"
+ln ${3:+"$3"} -- "$2" "$temporary" || exit 1
+owned "$temporary" "$4" "$5" -h
+replace "$temporary" "$1" || { rm -f -- "$temporary"; exit 1; }"#;
+
+/// A path and all below it is gone.
+pub fn remove(path: &str) -> Command {
+    command("rm -rf -- \"$1\" || exit 1\n[ ! -e \"$1\" ] && [ ! -L \"$1\" ]", [path.to_owned()])
+}
+
+/// Times; seconds since 1970, or now where this is empty.
+pub fn touch(path: &str, accessed: Option<i64>, modified: Option<i64>) -> Command {
+    let text = |seconds: Option<i64>| seconds.map(|seconds| format!("@{seconds}")).unwrap_or_default();
+    command(TOUCH, [path.to_owned(), text(accessed), text(modified)])
+}
+
+const TOUCH: &str = r#"
+[ -e "$1" ] || : >>"$1" || exit 1
+touch -a ${2:+-d "$2"} -- "$1" && touch -m ${3:+-d "$3"} -- "$1""#;
+
+/// Runs the rest of its words as another user. Whatever the guest has for that: util-linux's setpriv or runuser, su.
+pub const AS_USER: &str = r#"
+user=$1 dir=$2; shift 2
+line=$(database passwd "$user") || { echo "there is no user $user in the guest" >&2; exit 125; }
+name=${line%%:*}; rest=${line#*:*:}; uid=${rest%%:*}; rest=${rest#*:}; gid=${rest%%:*}
+rest=${rest#*:*:}; home=${rest%%:*}; shell=${rest#*:}
+HOME=$home USER=$name LOGNAME=$name SHELL=${shell:-/bin/sh}; export HOME USER LOGNAME SHELL
+cd "${dir:-$home}" 2>/dev/null || { [ -z "$dir" ] && cd / || { echo "cannot change to $dir" >&2; exit 125; }; }
+[ "$(id -u)" = "$uid" ] && exec "$@"
+if command -v setpriv >/dev/null 2>&1 && setpriv --help 2>/dev/null | grep -q init-groups; then
+    exec setpriv --reuid="$uid" --regid="$gid" --init-groups -- "$@"
+elif command -v runuser >/dev/null 2>&1; then exec runuser -u "$name" -- "$@"
+elif command -v su >/dev/null 2>&1; then
+    # busybox looks for options among the words of the command, too, unless it is told where they end.
+    exec su -s /bin/sh -c 'exec "$@"' -- "$name" sh "$@"
+else echo "the guest has none of setpriv, runuser, su to become $name with" >&2; exit 125; fi"#;
+
+/// A command as its user.
+pub fn as_user(user: &str, command: &Command) -> Vec<String> {
+    let script = format!("{DATABASE}\n{AS_USER}");
+    let words = ["sh".to_owned(), "-c".to_owned(), script, "sh".to_owned(), user.to_owned()];
+    let cwd = command.cwd.clone().unwrap_or_default();
+    words.into_iter().chain([cwd]).chain(command.argv.iter().cloned()).collect()
+}

@@ -1,0 +1,335 @@
+//! A module at work: its questions, its acts, its result.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::task::{Outcome, is_true};
+use super::walk::Walk;
+use crate::guest::{Done, GuestError, Session, Write};
+use crate::play::controller::Side;
+use crate::play::library::entries;
+use crate::play::model::Task;
+use crate::play::parse;
+use crate::play::scope::View;
+use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Report, registry};
+use crate::template::ansible::{is_omit, text};
+use crate::template::{Value, ValueKind, map};
+
+/// Modules that do nothing in a guest: they may be "delegated" to the operator's machine.
+const HARMLESS: &[&str] =
+    &["debug", "assert", "fail", "set_fact", "set_stats", "pause", "ping", "group_by", "include_vars"];
+
+/// Why a module did not come to its end.
+pub(super) enum Stop {
+    Failed(Failure),
+    Unreachable(String),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failed(failure)
+    }
+}
+
+impl From<GuestError> for Stop {
+    fn from(error: GuestError) -> Self {
+        match error {
+            GuestError::Unreachable(why) => Stop::Unreachable(why),
+            GuestError::Refused(why) | GuestError::TimedOut(why) => Stop::Failed(Failure::new(why)),
+        }
+    }
+}
+
+/// What a run of a module is given.
+pub(super) struct Setting<'s> {
+    pub task: &'s Task,
+    pub view: &'s View,
+    pub session: &'s Session,
+    pub args: Map,
+    pub check: bool,
+    pub diff: bool,
+    pub user: Option<String>,
+    pub environment: BTreeMap<String, String>,
+    /// Handlers that are notified when something changes.
+    pub notifies: &'s [usize],
+    pub timeout: Option<Duration>,
+}
+
+impl Walk<'_> {
+    /// Runs a task's module once; also gives the handlers that a change notifies.
+    pub(super) async fn acted(&self, task: &Rc<Task>, view: &View) -> (Outcome, Vec<usize>) {
+        let notifies = match self.notified_by(task, view) {
+            Ok(notifies) => notifies,
+            Err(failure) => return (Outcome::failed(failure), vec![]),
+        };
+        let outcome = match self.module(task, view, &notifies).await {
+            Ok(report) => outcome_of(task, report),
+            Err(Stop::Failed(failure)) => Outcome::failed(failure),
+            Err(Stop::Unreachable(why)) => {
+                let failure = Failure { message: why, ..Failure::default() };
+                Outcome { is_unreachable: true, ..Outcome::failed(failure.with("unreachable", true)) }
+            }
+        };
+        (outcome, notifies)
+    }
+
+    async fn module(&self, task: &Rc<Task>, view: &View, notifies: &[usize]) -> Result<Report, Stop> {
+        let args = self.run.arguments(task, view)?;
+        match parse::special(&task.module) {
+            Some("include_vars") => return Ok(self.include_vars(&args, view)?),
+            Some("group_by") => return Ok(self.group_by(&args)?),
+            _ => {}
+        }
+        let module = registry::find(&task.module).ok_or_else(|| unknown_module(&task.module))?;
+        let delegate = match view.context.setting("delegate_to") {
+            Some(delegate) => Some(text(&self.rendered(delegate, view)?)).filter(|name| !name.is_empty()),
+            None => None,
+        };
+        let other;
+        let session = match delegate.as_deref() {
+            None => &self.session,
+            Some(name) if name == self.host.name => &self.session,
+            Some(name) if HARMLESS.contains(&task.action()) && is_operator(name) => &self.session,
+            Some(name) => {
+                let session = self.run.session(name).filter(|_| !is_operator(name));
+                other = session.ok_or_else(|| not_there(name, &task.module))?;
+                &other
+            }
+        };
+        let keyword = |name: &str| view.context.setting(name).map(|value| self.rendered(value, view)).transpose();
+        if keyword("connection")?.is_some_and(|connection| text(&connection) == "local")
+            && !HARMLESS.contains(&task.action())
+        {
+            return Err(not_there("localhost", &task.module).into());
+        }
+        let flag =
+            |name: &str, default: bool| Ok::<_, Failure>(keyword(name)?.map_or(default, |value| is_true(&value)));
+        let settings = &self.run.world.settings;
+        let user = keyword("become_user")?.map(|user| text(&user)).filter(|user| !user.is_empty() && user != "root");
+        let user = if flag("become", false)? { user } else { None };
+        let limit = self.number(view.context.setting("timeout"), view, "timeout")?.filter(|limit| *limit > 0.0);
+        let limit = match &task.background {
+            Some((seconds, poll)) => {
+                if poll.as_ref().is_some_and(|poll| text(poll) == "0") {
+                    let message =
+                        "a task that nobody waits for (`poll: 0`) is not supported: write a unit, or wait for it";
+                    return Err(Failure::new(message).into());
+                }
+                self.number(Some(seconds), view, "async")?.filter(|limit| *limit > 0.0).or(limit)
+            }
+            None => limit,
+        };
+        let setting = Setting {
+            task,
+            view,
+            session,
+            args,
+            check: flag("check_mode", settings.check)?,
+            diff: flag("diff", settings.diff)?,
+            user,
+            environment: self.run.environment(view)?,
+            notifies,
+            timeout: limit.map(Duration::from_secs_f64),
+        };
+        let work = self.converge(module, &setting);
+        match setting.timeout {
+            None => work.await,
+            Some(limit) => match tokio::time::timeout(limit, work).await {
+                Ok(result) => result,
+                Err(_) => Err(Failure::new(format!(
+                    "The {} action failed to execute in the expected time frame ({}) and was terminated",
+                    task.module,
+                    limit.as_secs_f64()
+                ))
+                .into()),
+            },
+        }
+    }
+
+    /// Looks until nothing is missing, and does what differs; in check mode only tells of it.
+    async fn converge(&self, module: &dyn Module, setting: &Setting<'_>) -> Result<Report, Stop> {
+        let facts = map(self.host.facts.borrow().clone());
+        let side = Side { engine: &self.run.engine, view: setting.view };
+        let mut known = Known::default();
+        let mut changes = vec![];
+        let mut was_changed = false;
+        let mut round = 0;
+        loop {
+            let call = Call {
+                name: &setting.task.module,
+                args: &setting.args,
+                check: setting.check,
+                diff: setting.diff,
+                user: setting.user.as_deref(),
+                environment: &setting.environment,
+                facts: &facts,
+                controller: &side,
+                round,
+            };
+            let verdict = loop {
+                match module.inspect(&call, &known) {
+                    Ok(verdict) => break verdict,
+                    Err(Pause::Failed(failure)) => return Err(failure.into()),
+                    Err(Pause::Asked) => {
+                        let wanted = known.take_wanted();
+                        if wanted.is_empty() {
+                            return Err(Failure::new("the module asks for nothing and cannot go on").into());
+                        }
+                        let answers = setting.session.ask(&wanted).await?;
+                        wanted.into_iter().zip(answers).for_each(|(probe, answer)| known.learn(probe, answer));
+                    }
+                }
+            };
+            let again = verdict.again;
+            let is_last = !again || round > 20;
+            let mut report = if setting.check {
+                verdict.report()
+            } else {
+                if !verdict.writes.is_empty() && !setting.notifies.is_empty() {
+                    self.promise(setting.notifies).await?;
+                }
+                let done = self.done(&verdict.writes, setting).await?;
+                let is_changed = verdict.is_changed();
+                let report = module.finish(&call, verdict, &done)?;
+                Report { changed: report.changed || is_changed && !is_last, ..report }
+            };
+            changes.append(&mut report.changes);
+            was_changed |= report.changed;
+            if is_last {
+                return Ok(Report { changed: was_changed, changes, ..report });
+            }
+            if !setting.check {
+                known = Known::default();
+            }
+            round += 1;
+        }
+    }
+
+    /// Does the acts in their order; the first command that fails is the last.
+    async fn done(&self, writes: &[Write], setting: &Setting<'_>) -> Result<Vec<Done>, Stop> {
+        let mut done = vec![];
+        for write in writes {
+            let limited;
+            let write = match (write, setting.timeout) {
+                (Write::Run(command), Some(limit)) if command.timeout.is_none() => {
+                    limited = Write::Run(crate::guest::Command { timeout: Some(limit), ..command.clone() });
+                    &limited
+                }
+                _ => write,
+            };
+            let one = setting.session.apply(write).await?;
+            let is_end = one.output().is_some_and(|output| !output.is_success());
+            done.push(one);
+            if is_end {
+                break;
+            }
+        }
+        Ok(done)
+    }
+}
+
+fn outcome_of(task: &Task, report: Report) -> Outcome {
+    let Report { changed, skipped, mut result, facts, changes, warnings } = report;
+    result.insert("changed".into(), changed.into());
+    if let Some(reason) = &skipped {
+        result.insert("skipped".into(), true.into());
+        result.entry("msg".into()).or_insert_with(|| reason.as_str().into());
+    }
+    for stream in ["stdout", "stderr"] {
+        if let Some(said) = result.get(stream).and_then(|value| value.as_str().map(str::to_owned)) {
+            let lines = Value::from(said.lines().map(str::to_owned).collect::<Vec<_>>());
+            result.entry(format!("{stream}_lines")).or_insert(lines);
+        }
+    }
+    if !facts.is_empty() && !result.contains_key("ansible_facts") {
+        let prefixed = ["setup", "gather_facts"].contains(&task.action());
+        let name = |name: &String| if prefixed { format!("ansible_{name}") } else { name.clone() };
+        result.insert("ansible_facts".into(), map(facts.iter().map(|(key, value)| (name(key), value.clone()))));
+    }
+    if !warnings.is_empty() {
+        result.insert("warnings".into(), Value::from(warnings.clone()));
+    }
+    Outcome {
+        result,
+        is_changed: changed,
+        is_skipped: skipped.is_some(),
+        changes,
+        facts,
+        warnings,
+        ..Outcome::default()
+    }
+}
+
+fn is_operator(name: &str) -> bool {
+    ["localhost", "127.0.0.1", "::1"].contains(&name)
+}
+
+fn not_there(name: &str, module: &str) -> Failure {
+    if is_operator(name) {
+        return Failure::new(format!(
+            "`{module}` is delegated to {name}: lxdeploy runs nothing on the machine that it runs on; delegate it to an instance of the site, or do it before"
+        ));
+    }
+    Failure::new(format!("`{module}` is delegated to {name}, and the site has no such instance"))
+}
+
+/// What is said of a module that there is none of.
+pub fn unknown_module(name: &str) -> Failure {
+    let reason = match name.rsplit('.').next().unwrap_or(name) {
+        "add_host" => "the hosts are the site's instances: name it in the site".to_owned(),
+        "async_status" => "no task runs in the background here".to_owned(),
+        _ => match registry::nearest(name) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                "docs/tasks.md lists what there is; modules are built in, and Python plugins and `library/` are not run"
+                    .to_owned()
+            }
+        },
+    };
+    Failure::new(format!("there is no module `{name}`; {reason}"))
+}
+
+impl super::Interpreter<'_> {
+    /// A task's arguments, rendered; those that are `omit` are left out, and `module_defaults` are beneath.
+    pub(super) fn arguments(&self, task: &Task, view: &View) -> Result<Map, Failure> {
+        let scope = view.scope();
+        let render = |value: &Value| {
+            self.engine.render_value(value, &scope).map_err(|error| crate::play::controller::failure(&error))
+        };
+        let mut args = Map::new();
+        let mut levels: Vec<_> = view.context.chain().collect();
+        levels.reverse();
+        for defaults in levels.iter().flat_map(|context| &context.module_defaults) {
+            let bare = |name: &str| name.rsplit('.').next().map(str::to_owned).unwrap_or_default();
+            for (name, value) in entries(&render(defaults)?) {
+                if bare(&name) == bare(&task.module) && !name.starts_with("group/") {
+                    args.extend(entries(&value));
+                }
+            }
+        }
+        for value in task.more_args.iter().chain([&task.args]) {
+            let rendered = render(value)?;
+            if rendered.kind() != ValueKind::Map {
+                let shown: String = text(&rendered).chars().take(60).collect();
+                return Err(Failure::new(format!("the arguments are to be a map, and they are `{shown}`")));
+            }
+            args.extend(entries(&rendered));
+        }
+        args.retain(|_, value| !is_omit(value));
+        Ok(args)
+    }
+
+    /// `environment:`, the inner over the outer.
+    pub(super) fn environment(&self, view: &View) -> Result<BTreeMap<String, String>, Failure> {
+        let mut all = BTreeMap::new();
+        let mut levels: Vec<_> = view.context.chain().collect();
+        levels.reverse();
+        for value in levels.iter().flat_map(|context| &context.environment) {
+            let rendered = self.engine.render_value(value, &view.scope());
+            let rendered = rendered.map_err(|error| crate::play::controller::failure(&error))?;
+            all.extend(entries(&rendered).into_iter().map(|(name, value)| (name, text(&value))));
+        }
+        Ok(all)
+    }
+}

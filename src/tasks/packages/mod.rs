@@ -1,0 +1,51 @@
+//! Packages, repositories and what else brings software.
+
+mod apk;
+mod apt;
+mod apt_key;
+mod apt_repository;
+mod deb822_repository;
+mod deb_file;
+mod debconf;
+mod debian;
+mod dnf;
+mod fetch;
+mod git;
+mod package;
+mod package_facts;
+mod pip;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use fancy_regex::Regex;
+
+use super::{Failure, Module};
+
+/// The modules of this family.
+pub const MODULES: &[&dyn Module] = &[
+    &apt::Apt,
+    &package::Package,
+    &dnf::Dnf,
+    &apk::Apk,
+    &apt_repository::AptRepository,
+    &deb822_repository::Deb822Repository,
+    &apt_key::AptKey,
+    &debconf::Debconf,
+    &pip::Pip,
+    &git::Git,
+    &package_facts::PackageFacts,
+];
+
+fn joined(words: impl IntoIterator<Item = String>) -> String {
+    words.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// A shell's pattern as a regular expression over whole names.
+fn glob(pattern: &str) -> Result<Regex, Failure> {
+    Regex::new(&super::glob_regex(pattern)).map_err(|error| Failure::new(format!("`{pattern}` is no pattern: {error}")))
+}

@@ -1,0 +1,95 @@
+//! `group`: a group of users.
+//!
+//! ```yaml
+//! - group: {name: app, gid: 1200, system: false, state: present}   # local, non_unique, force
+//! ```
+//!
+//! By groupadd and its like, or busybox' addgroup. Returned: `name`, `gid`, `state`, `system`.
+
+use serde::Deserialize;
+
+use crate::guest::{Command, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Verdict};
+
+/// The module.
+#[derive(Debug)]
+pub struct GroupModule;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Args {
+    name: String,
+    gid: Option<u32>,
+    #[serde(default)]
+    state: State,
+    #[serde(default)]
+    system: Flag,
+    #[serde(rename = "local")]
+    _local: Option<Flag>,
+    #[serde(default)]
+    non_unique: Flag,
+    #[serde(rename = "force")]
+    _force: Option<Flag>,
+    #[serde(rename = "gid_min")]
+    _gid_min: Option<Int>,
+    #[serde(rename = "gid_max")]
+    _gid_max: Option<Int>,
+}
+
+/// There or not.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    #[default]
+    Present,
+    Absent,
+}
+
+impl Module for GroupModule {
+    fn names(&self) -> &'static [&'static str] {
+        &["group"]
+    }
+
+    fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
+        call.args::<Args>().map(drop)
+    }
+
+    fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
+        let args: Args = call.args()?;
+        let there = guest.group(&args.name)?.cloned();
+        let mut verdict = Verdict::nothing().with("name", args.name.as_str());
+        match (args.state, &there) {
+            (State::Absent, None) => {}
+            (State::Absent, Some(_)) => {
+                let change = Change::value(format!("group {}", args.name), Some("present".into()), None);
+                let program = guest.either("groupdel", "delgroup")?;
+                verdict.change(change, Write::Run(Command::new([program, &args.name])));
+            }
+            (State::Present, None) => {
+                let program = guest.either("groupadd", "addgroup")?;
+                let is_busybox = program == "addgroup";
+                let mut words = vec![program.to_owned()];
+                words.extend(args.gid.into_iter().flat_map(|gid| ["-g".to_owned(), gid.to_string()]));
+                words.extend(args.system.then(|| if is_busybox { "-S" } else { "-r" }.to_owned()));
+                words.extend((args.non_unique && !is_busybox).then(|| "-o".to_owned()));
+                words.push(args.name.clone());
+                let change = Change::value(format!("group {}", args.name), None, Some("present".into()));
+                verdict.change(change, Write::Run(Command::new(words)));
+            }
+            (State::Present, Some(group)) => {
+                if let Some(gid) = args.gid.filter(|gid| *gid != group.gid) {
+                    let words = ["groupmod", "-g", &gid.to_string(), &args.name];
+                    let change = Change::value("gid", Some(group.gid.to_string()), Some(gid.to_string()));
+                    verdict.change(change, Write::Run(Command::new(words)));
+                }
+            }
+        }
+        if args.state == State::Present {
+            if let Some(gid) = args.gid.or(there.map(|group| group.gid)) {
+                verdict = verdict.with("gid", gid);
+            }
+            verdict = verdict.with("system", args.system);
+        }
+        Ok(verdict.with("state", if args.state == State::Present { "present" } else { "absent" }))
+    }
+}

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Runs a playbook on two twins: lxdeploy on `ours`, Ansible on `theirs`, twice each, and compares what came of it. With
+VARIABLES (JSON) twice more, with those: then everything changes that they are in.
+
+usage: compare.py LXDEPLOY ANSIBLE_VENV DIRECTORY PLAYBOOK [VARIABLES]
+
+DIRECTORY holds site.yaml with the instances `ours` and `theirs`, and PLAYBOOK, whose `hosts:` is all. LXDEPLOY_REMOTE
+names the server; LXD_DIR and LXD_CONF are for Ansible's connection. Prints a table; exits with 1 where they differ.
+"""
+import concurrent.futures, json, os, subprocess, sys
+
+lxdeploy, venv, directory, playbook = sys.argv[1:5]
+PROJECT = os.environ.get("TWINS_PROJECT", "twins")
+
+# What differs between any two containers, or at any two moments.
+PASSED_OVER = (
+    "/var/log/", "/var/cache/", "/run/", "/tmp/", "/proc/", "/sys/", "/dev/", "/root/.ansible", "/etc/machine-id",
+    "/var/lib/systemd/", "/var/lib/dbus/", "/etc/hostname", "/etc/.pwd.lock", "/var/lib/apt/", "/etc/ssl/",
+    "/var/lib/dpkg/", "/srv/rpm/", "/var/lib/rpm/", "/root/.rpmdb", "/var/lib/dnf/", "/etc/ld.so.cache", "/var/lib/redis/", "/var/lib/postgresql/", "/etc/hosts", "/etc/resolv.conf",
+    "/usr/share/mime", "/var/lib/ntpsec", "/usr/lib/python3", "/usr/share/python", "/var/backups/", "/var/spool/cron",
+    "/etc/ca-certificates", "/usr/local/share/ca-certificates", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid",
+    "/etc/ssh/ssh_host", "/.ansible", "/.git/", "__pycache__", "/etc/passwd-", "/etc/group-", "systemd-hostnamed", "systemd-timedated", "/var/lib/fail2ban", "/var/lib/polkit",
+)
+
+LOOK = r"""
+cd /
+find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run \) -prune -o -type f -printf '%m %u %g %p\n' | sort -k4 > /tmp/.files
+cut -d' ' -f4- /tmp/.files | tr '\n' '\0' | xargs -0 -r sha256sum 2>/dev/null | sort -k2 > /tmp/.sums
+echo == files; cat /tmp/.files
+echo == sums; cat /tmp/.sums
+echo == links; find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run \) -prune -o -type l -printf '%p -> %l\n' | sort
+echo == directories; find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run \) -prune -o -type d -printf '%m %u %g %p\n' | sort -k4
+echo == written; find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var -o -path /root \) -prune -o -type f -printf '%C@ %p\n'
+echo == packages; dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n'
+echo == users; sort /etc/passwd; sort /etc/group
+echo == enabled; systemctl list-unit-files --no-legend --no-pager | awk '{print $1, $2}' | sort
+echo == running; systemctl list-units --type=service --state=running --no-legend --no-pager --plain | awk '{print $1}' | grep -v '^user@' | sort
+"""
+
+
+def run(words, **more):
+    return subprocess.run(words, capture_output=True, text=True, **more)
+
+
+def look(host):
+    done = run([lxdeploy, "exec", "site.yaml", host, "--", "sh", "-c", LOOK], cwd=directory)
+    sections, name = {}, ""
+    for line in done.stdout.splitlines():
+        if line.startswith("== "):
+            name = line[3:]
+            sections[name] = []
+        elif name and not any(skip in line for skip in PASSED_OVER):
+            sections[name].append(line)
+    return sections
+
+
+def of_lxdeploy():
+    done = run([lxdeploy, "run", playbook, "site.yaml", "--limit", "ours", "--format", "json", *extra()], cwd=directory)
+    tasks = []
+    for line in done.stdout.splitlines():
+        event = json.loads(line)
+        if event["type"] == "task" and event["item"] is None:
+            # Ansible's events say "failed" also of what a rescue or ignore_errors takes over.
+            status = {"rescued": "failed", "ignored": "failed"}.get(event["status"], event["status"])
+            tasks.append((event["task"], status))
+    return tasks, done
+
+
+def of_ansible():
+    with open(os.path.join(directory, "inventory.ini"), "w") as out:
+        out.write(f"theirs ansible_connection=community.general.lxd ansible_lxd_project={PROJECT} ansible_python_interpreter=/usr/bin/python3\n")
+    environment = dict(
+        os.environ, ANSIBLE_STDOUT_CALLBACK="ansible.posix.jsonl", ANSIBLE_HOST_KEY_CHECKING="0", ANSIBLE_NOCOWS="1", ANSIBLE_PIPELINING="1",
+        ANSIBLE_LOCALHOST_WARNING="0",
+        PATH=os.path.join(venv, "bin") + ":" + os.environ["PATH"], ANSIBLE_DEPRECATION_WARNINGS="0",
+    )
+    done = run([os.path.join(venv, "bin/ansible-playbook"), "-i", "inventory.ini", playbook, *extra()], cwd=directory, env=environment)
+    tasks = []
+    for line in done.stdout.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if event.get("_event", "").startswith("v2_runner_on_") and event["_event"] != "v2_runner_on_start":
+            for result in event["hosts"].values():
+                kind = event["_event"].rsplit("_", 1)[1]
+                status = {"skipped": "skipped", "failed": "failed", "unreachable": "unreachable"}.get(kind)
+                status = status or ("changed" if result.get("changed") else "ok")
+                tasks.append((event["task"]["name"], status))
+    return tasks, done
+
+
+def extra():
+    return ["-e", sys.argv[5]] if turn > 2 else []
+
+
+def written(sections):
+    """What of a second run was written all the same; what commands write is theirs."""
+    return {line for line in sections["written"] if " /srv/every/log" not in line and "/srv/every/touched" not in line}
+
+
+def short(tasks):
+    # Ansible names a task by its file's module where it has no name; an included role has no line at all.
+    keep = []
+    for name, status in tasks:
+        name = name.replace("ansible.builtin.", "")
+        bare = name.split(" : ")[-1]
+        if bare in ("include_tasks", "include_role", "meta", "set_stats"):
+            continue
+        keep.append((name, status))
+    return keep
+
+
+def main():
+    global turn
+    differs, before = 0, None
+    for turn in (1, 2, 3, 4) if len(sys.argv) > 5 else (1, 2):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            ansible = pool.submit(of_ansible)
+            ours, done = of_lxdeploy()
+            theirs, other = ansible.result()
+        if not theirs:
+            print(other.stdout[-2000:], other.stderr[-2000:])
+            sys.exit("Ansible has run nothing")
+        a, b = short(ours), short(theirs)
+        print(f"run {turn}: {len(a)} tasks of lxdeploy, {len(b)} of Ansible; exit codes {done.returncode}, {other.returncode}; changed {sum(s == 'changed' for _, s in a)}, {sum(s == 'changed' for _, s in b)}")
+        if a != b:
+            import difflib
+            lines = list(difflib.unified_diff([f"{n}: {s}" for n, s in b], [f"{n}: {s}" for n, s in a], "ansible", "lxdeploy", lineterm="", n=1))
+            differs += 1
+            print("\n".join(lines[:60]))
+        if done.returncode != 0:
+            print(done.stderr[-3000:])
+            failed = [l for l in done.stdout.splitlines() if '"failed"' in l or '"note"' in l]
+            print("\n".join(l[:1500] for l in failed[-5:]))
+        if other.returncode != 0:
+            for line in other.stdout.splitlines():
+                if "runner_on_failed" in line:
+                    print(line[:1500])
+            print(other.stderr[-800:])
+        mine = look("ours")
+        if turn % 2 == 0 and written(mine) != before:
+            differs += 1
+            print(f"run {turn} has written: {sorted(written(mine) - before)[:12]}")
+        before = written(mine)
+        if turn % 2 == 0:
+            differs += compared(mine, look("theirs"))
+    sys.exit(1 if differs else 0)
+
+
+def compared(mine, yours):
+    """How many sorts of things differ between the twins."""
+    differs = 0
+    del mine["written"], yours["written"]
+    for name in yours:
+        left, right = set(yours[name]), set(mine.get(name, []))
+        if left != right:
+            differs += 1
+            print(f"{name}: only Ansible: {sorted(left - right)[:12]}")
+            print(f"{name}: only lxdeploy: {sorted(right - left)[:12]}")
+    print("same: " + ", ".join(f"{len(yours[n])} {n}" for n in yours if set(yours[n]) == set(mine.get(n, []))))
+    return differs
+
+
+main()
