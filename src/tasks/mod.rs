@@ -19,6 +19,8 @@ mod known;
 mod packages;
 pub mod registry;
 mod system;
+#[cfg(test)]
+mod testing;
 mod verdict;
 
 use std::collections::BTreeMap;

@@ -17,6 +17,8 @@ mod service_facts;
 mod setup;
 mod sysctl;
 mod systemd;
+#[cfg(test)]
+mod tests;
 mod timezone;
 mod ufw;
 mod user;
