@@ -6,6 +6,8 @@ mod program;
 mod reboot;
 mod script;
 mod shell;
+#[cfg(test)]
+mod tests;
 mod uri;
 mod wait_for;
 mod wait_for_connection;

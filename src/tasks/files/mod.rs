@@ -18,6 +18,8 @@ mod slurp;
 mod stat;
 mod tempfile;
 mod template;
+#[cfg(test)]
+mod tests;
 mod unarchive;
 
 use super::Module;
