@@ -282,7 +282,7 @@ impl Engine {
             ValueKind::Seq => {
                 let mut items = vec![];
                 for item in value.try_iter()? {
-                    let item = self.nested(&item)?;
+                    let item = self.part(&item)?;
                     if !is_omit(&item) {
                         items.push(item);
                     }
@@ -292,7 +292,7 @@ impl Engine {
             _ => {
                 let mut entries = vec![];
                 for key in value.try_iter()? {
-                    let rendered = self.nested(&value.get_item(&key)?)?;
+                    let rendered = self.part(&value.get_item(&key)?)?;
                     if !is_omit(&rendered) {
                         entries.push((self.nested(&key)?, rendered));
                     }
@@ -300,6 +300,16 @@ impl Engine {
                 Ok(Value::from_pairs(entries))
             }
         }
+    }
+
+    /// Within a list or a map: an error says itself what is undefined, for nobody above has the text.
+    fn part(&self, value: &Value) -> Result<Value, JinjaError> {
+        self.nested(value).map_err(|error| match value.as_str() {
+            Some(text) if is_undefined(&error) => {
+                JinjaError::new(JinjaKind::UndefinedError, told(&error, text).message)
+            }
+            _ => error,
+        })
     }
 
     /// As Jinja's native types: what comes to one value alone keeps its type, what comes to none is null.

@@ -70,6 +70,8 @@ fn undefined_names_are_named() {
     let error = run("{{ nosuch }}").unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Undefined, "'nosuch' is undefined"));
     assert_eq!(run("{{ nested.nosuch }}").unwrap_err().kind, ErrorKind::Undefined);
+    let within = Value::from(vec![crate::template::map([("name", "{{ a }} {{ nosuch.b }}")])]);
+    assert_eq!(Engine::new().render_value(&within, &scope()).unwrap_err().message, "'nosuch' is undefined");
     assert_eq!(shown("{{ nosuch.deep.er | default('d') }}"), "d");
     assert_eq!(shown("{{ nested.no.pe is defined }}"), "False");
     assert_eq!(shown("{{ omit is defined }}"), "True");
