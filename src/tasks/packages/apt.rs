@@ -318,7 +318,8 @@ fn install(args: &Args, specs: &[Spec], options: &[String], guest: &Known, verdi
         let package = guest.package(PackageManager::Dpkg, &spec.name)?;
         let is_there = match &package.installed {
             Some(version) => spec.is_satisfied_by(version, guest)?,
-            None => package.is_provided && spec.version.is_none(),
+            // What has versions of its own is wanted itself, whoever else provides its name.
+            None => package.is_provided && package.candidate.is_none() && spec.version.is_none(),
         };
         if is_there && (args.state != State::Latest || package.is_held && !args.allow_change_held_packages)
             || package.installed.is_none() && args.only_upgrade

@@ -104,11 +104,16 @@ impl Module for AptKey {
 
 /// Whose key it is that is to be added.
 fn id_of(args: &Args, guest: &Known) -> Result<String, Pause> {
-    let show = ["gpg", "--batch", "--with-colons", "--show-keys"];
+    // gpg makes itself a home where there is none: this one goes with it.
+    let show = r#"GNUPGHOME=$(mktemp -d) || exit 1
+export GNUPGHOME
+trap 'rm -rf "$GNUPGHOME"' EXIT
+"#;
+    let gpg = "gpg --batch --with-colons --show-keys";
     let command = match (&args.url, &args.file, &args.data) {
-        (Some(url), _, _) => fetch::printed(url, "download - | gpg --batch --with-colons --show-keys"),
-        (_, Some(file), _) => Command::new(show.into_iter().chain([file.as_str()])),
-        (_, _, Some(data)) => Command::new(show).stdin(data.as_bytes()),
+        (Some(url), _, _) => fetch::printed(url, &format!("{show}download - | {gpg}")),
+        (_, Some(file), _) => Command::script(&format!("{show}{gpg} \"$1\""), [file.as_str()]),
+        (_, _, Some(data)) => Command::script(&format!("{show}{gpg}"), [] as [&str; 0]).stdin(data.as_bytes()),
         _ => return Err(Failure::new("apt_key: `id` is needed").into()),
     };
     let output = guest.output(command)?;

@@ -11,6 +11,7 @@ fn debian() -> Guest {
         ("curl", installed("7.88-1")),
         ("nginx", Package { candidate: Some("1.22-9".into()), ..Package::default() }),
         ("vim", Package { is_configured: true, candidate: Some("9".into()), ..Package::default() }),
+        ("apt-transport-https", Package { candidate: Some("2.6.1".into()), is_provided: true, ..Package::default() }),
         ("mail-transport-agent", Package { is_virtual: true, is_provided: true, ..Package::default() }),
     ];
     Guest {
@@ -46,6 +47,13 @@ fn what_is_missing_is_one_transaction() {
     assert!(
         commands_of(&verdict)[0].contains("--force-confold") && commands_of(&verdict)[0].ends_with("install nginx vim")
     );
+}
+
+#[test]
+fn what_is_provided_is_there_unless_it_is_a_package_of_its_own() {
+    let acts = |name: &str| debian().acts("apt", &[("name", name.into())]);
+    assert!(acts("mail-transport-agent").is_empty());
+    assert!(acts("apt-transport-https")[0].ends_with("install apt-transport-https"));
 }
 
 #[test]
