@@ -130,6 +130,40 @@ fn what_is_owed_survives_a_kill_and_a_failure() {
 }
 
 #[test]
+fn what_is_owed_waits_for_what_it_needs() {
+    let book = "
+- hosts: all
+  gather_facts: false
+  tasks:
+    - copy: {content: \"{{ word | default('a') }}\", dest: /root/conf}
+      notify: restart
+    - meta: flush_handlers
+      when: flush | default(false)
+    - set_fact: {daemon: it}
+      tags: name
+    - fail: {msg: on purpose}
+      when: fails | default(false)
+  handlers:
+    - {name: restart, shell: \"echo {{ daemon }} >> /root/log\"}
+";
+    let case = case("owedlate", ONE, &[("play.yml", book)]);
+    case.apply(&[]);
+    play(&case, &["-e", "{\"fails\": true}"]).exits(1).says("owed to the next run: `restart`");
+    // What it needs is left out: it is told, and neither lost nor a failure.
+    let untold = play(&case, &["--tags", "nosuch"]);
+    untold.exits(0).says("`restart` is still owed, and cannot be run: 'daemon' is undefined");
+    // Asked for before it is known, it waits for the end.
+    play(&case, &["-e", "{\"flush\": true}"]).exits(0).says("is owed from an earlier run").says_not("still owed");
+    assert_eq!(in_guest(&case, "one", "cat /root/log"), "it");
+    // What this run has notified fails as it always does.
+    play(&case, &["-e", "word=b", "-e", "{\"flush\": true}"]).exits(1).says("'daemon' is undefined");
+    play(&case, &[]).exits(0);
+    assert_eq!(in_guest(&case, "one", "cat /root/log"), "it\nit");
+    assert!(!case.get("instances/one")["config"].to_string().contains("user.lxdeploy.handlers"));
+    case.destroy(&[]);
+}
+
+#[test]
 fn the_language() {
     let book = "
 - hosts: front:!web-2

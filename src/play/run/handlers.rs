@@ -9,7 +9,7 @@ use super::walk::Walk;
 use crate::play::model::{Item, Task};
 use crate::play::scope::View;
 use crate::tasks::Failure;
-use crate::template::ansible::text;
+use crate::template::ansible::{ErrorKind, text};
 
 /// Where it is kept, on the instance.
 pub const KEY: &str = "user.lxdeploy.handlers";
@@ -164,6 +164,7 @@ impl Walk<'_> {
                         format!("the handler `{}` is owed from an earlier run", entry.handler),
                     );
                     self.notified.borrow_mut().insert(index);
+                    self.recalled.borrow_mut().insert(index);
                     remaining.push(entry.clone());
                 }
                 None if self.may_be_of_another_play(entry) => remaining.push(entry.clone()),
@@ -178,6 +179,48 @@ impl Walk<'_> {
         }
         *self.owed.borrow_mut() = owed;
         self.keep(remaining).await
+    }
+
+    /// A task has changed something.
+    pub(super) fn notify(&self, handlers: &[usize]) {
+        self.notified.borrow_mut().extend(handlers);
+        self.recalled.borrow_mut().retain(|index| !handlers.contains(index));
+    }
+
+    /// What a handler that an earlier run owes cannot be run without yet: a role's own `set_fact` comes later, or is
+    /// left out by `--tags`. It waits, and is not lost.
+    pub(super) fn missing(&self, index: usize, handler: &Handler) -> Option<String> {
+        let task = &handler.task;
+        if !self.recalled.borrow().contains(&index) || task.repeat.is_some() {
+            return None;
+        }
+        let view = self.task_view(task);
+        let scope = view.scope();
+        let engine = &self.run.engine;
+        let mut errors = vec![];
+        for condition in view.context.conditions() {
+            match engine.condition(condition, &scope) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => errors.push(error),
+            }
+        }
+        let args = task.more_args.iter().chain([&task.args]);
+        errors.extend(args.filter_map(|value| engine.render_value(value, &scope).err()));
+        errors.into_iter().find(|error| error.kind == ErrorKind::Undefined).map(|error| error.message)
+    }
+
+    /// At the play's end: what waited in vain.
+    pub(super) fn tell_what_is_still_owed(&self) {
+        let handlers = self.handlers();
+        for index in self.notified.borrow().iter() {
+            if let Some(handler) = handlers.get(*index)
+                && let Some(why) = self.missing(*index, handler)
+            {
+                let text = format!("the handler `{}` is still owed, and cannot be run: {why}", handler.full);
+                self.run.note(Some(&self.host.name), text);
+            }
+        }
     }
 
     /// A playbook has several plays, each with handlers of its own.

@@ -267,7 +267,7 @@ impl Walk<'_> {
         outcome.result.insert("changed".into(), outcome.is_changed.into());
         outcome.result.insert("failed".into(), outcome.failure.is_some().into());
         if outcome.is_changed && outcome.failure.is_none() {
-            self.notified.borrow_mut().extend(notified);
+            self.notify(&notified);
         }
         if outcome.is_changed {
             self.host.has_facts.set(false);

@@ -39,6 +39,8 @@ pub(super) struct Walk<'a> {
     pub session: Session,
     /// Handlers that are to run, by their places in the list.
     pub notified: RefCell<BTreeSet<usize>>,
+    /// Of these, those that an earlier run owes and this one has not notified.
+    pub recalled: RefCell<BTreeSet<usize>>,
     /// Handlers of roles that were included.
     pub more_handlers: RefCell<Vec<Item>>,
     /// What the instance's config says is owed.
@@ -67,6 +69,7 @@ impl<'a> Walk<'a> {
             index,
             session,
             notified: RefCell::default(),
+            recalled: RefCell::default(),
             more_handlers: RefCell::default(),
             owed: RefCell::default(),
             failed: RefCell::default(),
@@ -115,6 +118,9 @@ impl<'a> Walk<'a> {
             if flow != Flow::Next {
                 break;
             }
+        }
+        if flow == Flow::Next {
+            self.tell_what_is_still_owed();
         }
         if flow == Flow::Failed && self.is_forced() {
             self.flush(vec![9]).await;
@@ -203,15 +209,19 @@ impl<'a> Walk<'a> {
             let mut rounds = 0;
             loop {
                 let handlers = self.handlers();
-                let due: Vec<usize> = self.notified.borrow().iter().copied().collect();
-                if due.is_empty() || rounds > 20 {
+                // What an earlier run owes may need what the tasks to come will set.
+                let waits =
+                    |index: usize| handlers.get(index).is_some_and(|handler| self.missing(index, handler).is_some());
+                let is_due = self.notified.borrow().iter().any(|index| !waits(*index));
+                if !is_due || rounds > 20 {
                     break;
                 }
                 for (index, handler) in handlers.iter().enumerate() {
                     // Handlers may notify others that stand below them.
-                    if !self.notified.borrow_mut().remove(&index) {
+                    if !self.notified.borrow().contains(&index) || waits(index) {
                         continue;
                     }
+                    self.notified.borrow_mut().remove(&index);
                     let mut position = position.clone();
                     position.extend([rounds, index]);
                     let flow = self.task(&handler.task, position, false).await;
