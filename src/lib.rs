@@ -18,6 +18,7 @@
 //! - [`lxd`]: the client; the only room that knows HTTP
 //! - [`kinds`]: one file per LXD object kind
 //! - [`guest`]: the seam to an instance's inside
+//! - [`forecast`]: a guest as it will be: its answers, and what acts leave laid over them; pure
 //! - [`tasks`]: one file per task module, without I/O
 //! - [`site`]: find, parse, merge, render and validate the user's files
 //! - [`live`]: the bulk reader
@@ -32,6 +33,7 @@ pub mod apply;
 pub mod cli;
 pub mod diagnostic;
 pub mod export;
+pub mod forecast;
 pub mod guest;
 pub mod kinds;
 pub mod live;

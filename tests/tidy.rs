@@ -15,11 +15,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lxd", &["model", "diagnostic"]),
     ("kinds", &["model", "diagnostic", "tree", "lxd"]), // of lxd the calls as data only, see PURE
     ("guest", &["model", "lxd", "kinds"]),
-    ("tasks", &["model", "diagnostic", "template", "guest"]), // of guest the questions and acts as data only, see PURE
+    ("forecast", &["guest"]), // of guest the questions and acts as data only, see PURE
+    ("tasks", &["model", "diagnostic", "template", "guest", "forecast"]), // of guest the questions and acts as data only, see PURE
     ("site", &["model", "diagnostic", "tree", "template", "secrets", "kinds"]),
     ("live", &["model", "lxd", "kinds"]),
     // LXD only through the guest; of the site what plays run on.
-    ("play", &["model", "diagnostic", "tree", "template", "secrets", "guest", "tasks", "site"]),
+    ("play", &["model", "diagnostic", "tree", "template", "secrets", "guest", "forecast", "tasks", "site"]),
     ("plan", &["model", "diagnostic", "kinds", "site", "live"]),
     ("export", &["model", "template", "kinds", "live", "plan"]), // of template what a text must not hold unprotected
     ("apply", &["model", "diagnostic", "lxd", "kinds", "guest", "live", "play", "plan"]),
@@ -55,6 +56,8 @@ const PURE: &[(&str, &[&str])] = &[
     ("export", IMPURE),
     ("plan", &["crate::lxd", "lxd::", "Client"]),
     ("kinds", IMPURE),
+    ("forecast", IMPURE),
+    ("forecast", &["Session", "GuestError"]),
     ("tasks", IMPURE),
     ("tasks", &["Session", "GuestError"]),
     ("kinds", &["lxd::Client", "lxd::client", "Client>", "&Client"]),

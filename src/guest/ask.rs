@@ -3,10 +3,22 @@
 
 use std::collections::BTreeMap;
 
-use super::probe::{Algorithm, Answer, Entry, FileKind, Group, Package, PackageManager, Probe, Stat, User};
+use super::command::{Command, Output};
+use super::probe::{Algorithm, Answer, Entry, FileKind, Group, Look, Package, PackageManager, Probe, Stat, User};
 use super::shell::{DATABASE, quote};
 
-/// The script for those probes that a script answers; `None` for a command, which is run by itself.
+/// True for a command that is run by itself: one that reads something, or runs as somebody or somewhere else.
+pub fn is_apart(probe: &Probe) -> bool {
+    match probe {
+        Probe::Output(Look { command, .. }) => {
+            let Command { stdin, cwd, user, timeout, .. } = command;
+            stdin.is_some() || cwd.is_some() || user.is_some() || timeout.is_some()
+        }
+        _ => false,
+    }
+}
+
+/// The script for those probes that a script answers.
 pub fn script(probes: &[&Probe]) -> String {
     let mut script = format!("LC_ALL=C; export LC_ALL\n{DATABASE}\n{FUNCTIONS}\n");
     let flag = |is: bool| if is { "1" } else { "0" };
@@ -28,7 +40,13 @@ pub fn script(probes: &[&Probe]) -> String {
                 format!("ask_unit {} {}", quote(name), quote(user.as_deref().unwrap_or_default()))
             }
             Probe::Which(program) => format!("ask_which {}", quote(program)),
-            Probe::Output(_) => "put ''".to_owned(),
+            Probe::Output(Look { command, .. }) => {
+                let environment = command.environment.iter().map(|(name, value)| quote(&format!("{name}={value}")));
+                let environment: Vec<String> = environment.collect();
+                let env = if environment.is_empty() { vec![] } else { vec!["env".to_owned()] };
+                let words = env.into_iter().chain(environment).chain(command.argv.iter().map(|word| quote(word)));
+                format!("ask_output {}", words.collect::<Vec<_>>().join(" "))
+            }
         };
         script.push_str(&line);
         script.push('\n');
@@ -46,6 +64,9 @@ fn program(algorithm: Algorithm) -> &'static str {
         Algorithm::Sha512 => "sha512sum",
     }
 }
+
+/// How the end of a command's stdout is found: its exit code after this.
+const END: u8 = b'x';
 
 /// `put TEXT` writes one record: its length in bytes, a newline, the text. A list ends with an empty one.
 const FUNCTIONS: &str = r#"
@@ -125,6 +146,11 @@ ask_unit() {
     else
         put "$(systemctl show --property="$PROPERTIES" -- "$1" 2>/dev/null; echo .)"
     fi
+}
+# What the command says on stderr, on stdout, `xCODE`, and the length of the last two.
+ask_output() {
+    both=$({ out=$(unset LC_ALL; "$@" </dev/null; echo "x$?"); } 2>&1; printf '%s\n%s' "$out" "${#out}x")
+    put "${both%x}"
 }
 ask_which() {
     case $1 in
@@ -208,11 +234,26 @@ fn answer(probe: &Probe, records: &mut Records<'_>) -> Result<Answer, String> {
             let path = records.text()?;
             Answer::Which((!path.is_empty()).then_some(path))
         }
-        Probe::Output(_) => {
-            records.text()?;
-            Answer::Which(None)
+        Probe::Output(look) => {
+            let bytes = records.bytes()?;
+            let output = output(bytes).ok_or_else(|| {
+                let program = look.command.argv.first().map(String::as_str).unwrap_or_default();
+                format!("{program} says `{}`", String::from_utf8_lossy(&bytes[..bytes.len().min(80)]))
+            })?;
+            Answer::Output(output)
         }
     })
+}
+
+/// What `ask_output` has put together.
+fn output(bytes: &[u8]) -> Option<Output> {
+    let end = bytes.iter().rposition(|byte| *byte == b'\n')?;
+    let length: usize = std::str::from_utf8(&bytes[end + 1..]).ok()?.parse().ok()?;
+    let start = end.checked_sub(length)?;
+    let (stderr, stdout) = (&bytes[..start], &bytes[start..end]);
+    let mark = stdout.iter().rposition(|byte| *byte == END)?;
+    let code = std::str::from_utf8(&stdout[mark + 1..]).ok()?.parse().ok()?;
+    Some(Output { code, stdout: stdout[..mark].to_vec(), stderr: stderr.to_vec(), ..Output::default() })
 }
 
 struct Records<'a> {
@@ -288,6 +329,7 @@ fn stat_of(fields: &str, target: &str) -> Option<Stat> {
         owner: name(rest[9]),
         group: name(rest[10]),
         target: (kind == FileKind::Link || !target.is_empty()).then(|| target.to_owned()),
+        is_foreseen: false,
     })
 }
 
@@ -420,6 +462,17 @@ mod tests {
         assert!(package.is_virtual && package.is_provided && package.candidate.is_none());
         let package = apk("nginx", "", "nginx policy:\n  1.24.0-r7:\n    https://x/main\n");
         assert_eq!(package.candidate.as_deref(), Some("1.24.0-r7"));
+    }
+
+    #[test]
+    fn what_a_command_says_on_both_streams() {
+        let look = Probe::Output(Command::new(["true"]).into());
+        let said = |text: &str| one(look.clone(), &record(text));
+        let Answer::Output(output) = said("oh\nout\n\nx3\n7") else { panic!() };
+        assert_eq!((output.code, output.text().as_str(), output.errors().as_str()), (3, "out\n\n", "oh\n"));
+        let Answer::Output(output) = said("x0\n2") else { panic!() };
+        assert_eq!((output.code, output.stdout.len(), output.stderr.len()), (0, 0, 0));
+        assert!(answers(&[&look], record("nothing").as_bytes()).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod write;
 pub use command::{Command, Output};
 pub use exec::exec;
 pub use log::last_log_lines;
-pub use probe::{Algorithm, Answer, Entry, FileKind, Group, Package, PackageManager, Probe, Stat, User};
+pub use probe::{About, Algorithm, Answer, Entry, FileKind, Group, Look, Package, PackageManager, Probe, Stat, User};
 pub use ready::{NotReady, addresses, holds, wait_ready};
 pub use session::{GuestError, Session};
 pub use shell::quote;

@@ -56,7 +56,49 @@ pub enum Probe {
     /// Where a program is in PATH.
     Which(String),
     /// What a command says that changes nothing.
-    Output(Command),
+    Output(Look),
+}
+
+/// A command that changes nothing, and what its answer hangs on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Look {
+    /// The command.
+    pub command: Command,
+    /// What it is about: while that stays, it says the same.
+    pub about: About,
+}
+
+/// What a command's answer hangs on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum About {
+    /// Anything in the guest.
+    #[default]
+    Anything,
+    /// Its words alone: it says the same in every guest at every time.
+    Nothing,
+    /// A path and what is below it.
+    Path(String),
+    /// Packages.
+    Packages,
+    /// Units.
+    Units,
+    /// Users and groups.
+    Accounts,
+    /// What acts name in the same way: `crontab of root`.
+    Named(String),
+}
+
+impl From<Command> for Look {
+    fn from(command: Command) -> Self {
+        Look { command, about: About::Anything }
+    }
+}
+
+impl Command {
+    /// As a look at something.
+    pub fn about(self, about: About) -> Look {
+        Look { command: self, about }
+    }
 }
 
 /// How a checksum is made.
@@ -74,6 +116,24 @@ pub enum Algorithm {
     Sha384,
     /// SHA-512.
     Sha512,
+}
+
+impl Algorithm {
+    /// The checksum of these bytes, in hex.
+    pub fn of(self, bytes: &[u8]) -> String {
+        use sha1::Digest;
+        fn hex(digest: &[u8]) -> String {
+            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        }
+        match self {
+            Algorithm::Md5 => hex(&md5::Md5::digest(bytes)),
+            Algorithm::Sha1 => hex(&sha1::Sha1::digest(bytes)),
+            Algorithm::Sha224 => hex(&sha2::Sha224::digest(bytes)),
+            Algorithm::Sha256 => hex(&sha2::Sha256::digest(bytes)),
+            Algorithm::Sha384 => hex(&sha2::Sha384::digest(bytes)),
+            Algorithm::Sha512 => hex(&sha2::Sha512::digest(bytes)),
+        }
+    }
 }
 
 /// Whose packages.
@@ -162,6 +222,8 @@ pub struct Stat {
     pub ctime: i64,
     /// Where a symbolic link points, as it was written.
     pub target: Option<String>,
+    /// Nobody has seen it: it is so when what is planned is done. Its times, inode and device are not known.
+    pub is_foreseen: bool,
 }
 
 /// One path below a directory.
@@ -227,4 +289,6 @@ pub struct Package {
     pub candidate: Option<String>,
     /// It is known as a name that only others provide.
     pub is_virtual: bool,
+    /// The lists will be newer: which version there will be is not known.
+    pub is_awaited: bool,
 }

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join};
@@ -15,6 +16,7 @@ use crate::model::Id;
 pub struct Session {
     client: Client,
     id: Id,
+    trips: AtomicU64,
 }
 
 /// Why something cannot be had of a guest.
@@ -44,7 +46,7 @@ const LONG: u64 = 256 * 1024;
 impl Session {
     /// The inside of an instance.
     pub fn new(client: &Client, id: &Id) -> Self {
-        Session { client: client.clone(), id: id.clone() }
+        Session { client: client.clone(), id: id.clone(), trips: AtomicU64::new(0) }
     }
 
     /// The instance.
@@ -56,12 +58,18 @@ impl Session {
         &self.client
     }
 
-    /// Asks; the answers are in the order of the probes. Commands run side by side, all else is one round trip.
+    /// How often the guest was talked to.
+    pub fn trips(&self) -> u64 {
+        self.trips.load(Ordering::Relaxed)
+    }
+
+    /// Asks; the answers are in the order of the probes. All travel together, but for commands that read something, or
+    /// run as somebody else: these run beside it.
     ///
     /// # Errors
     /// The guest cannot be reached, or cannot answer.
     pub async fn ask(&self, probes: &[Probe]) -> Result<Vec<Answer>, GuestError> {
-        let plain: Vec<&Probe> = probes.iter().filter(|probe| !matches!(probe, Probe::Output(_))).collect();
+        let plain: Vec<&Probe> = probes.iter().filter(|probe| !ask::is_apart(probe)).collect();
         let questions = async {
             if plain.is_empty() {
                 return Ok(vec![]);
@@ -74,14 +82,14 @@ impl Session {
             })
         };
         let commands = probes.iter().filter_map(|probe| match probe {
-            Probe::Output(command) => Some(self.run(command)),
+            Probe::Output(look) if ask::is_apart(probe) => Some(self.run(&look.command)),
             _ => None,
         });
         let outputs = async { join_all(commands).await.into_iter().collect::<Result<Vec<Output>, _>>() };
         let (answers, outputs) = try_join(questions, outputs).await?;
         let (mut answers, mut outputs) = (answers.into_iter(), outputs.into_iter());
         let next = |probe: &Probe| match probe {
-            Probe::Output(_) => outputs.next().map(Answer::Output),
+            Probe::Output(_) if ask::is_apart(probe) => outputs.next().map(Answer::Output),
             _ => answers.next(),
         };
         Ok(probes.iter().filter_map(next).collect())
@@ -100,7 +108,7 @@ impl Session {
                         acts::file(path, attributes, backup, validate, From::Stdin(bytes.len())).stdin(&**bytes)
                     }
                     Content::Guest(source) => acts::file(path, attributes, backup, validate, From::Copy(source)),
-                    Content::Local(source) => match self.send(source, path).await? {
+                    Content::Local { path: source, .. } => match self.send(source, path).await? {
                         Sent::Beside(temporary) => {
                             acts::file(path, attributes, backup, validate, From::Sent(&temporary))
                         }
@@ -145,6 +153,7 @@ impl Session {
     /// # Errors
     /// It could not be run at all; an exit code other than 0 is no error. A program that is not there ends with 127.
     pub async fn run(&self, command: &Command) -> Result<Output, GuestError> {
+        self.trips.fetch_add(1, Ordering::Relaxed);
         let wrapped;
         let (argv, cwd) = match command.user.as_deref().filter(|user| !["root", "0"].contains(user)) {
             Some(user) => {

@@ -93,7 +93,14 @@ pub enum Content {
     /// These bytes.
     Bytes(Arc<[u8]>),
     /// What a file at the operator's machine holds; it is sent in pieces.
-    Local(PathBuf),
+    Local {
+        /// The file.
+        path: PathBuf,
+        /// Its SHA-1 in hex.
+        sha1: String,
+        /// Bytes.
+        size: u64,
+    },
     /// What another file of the guest's holds.
     Guest(String),
 }

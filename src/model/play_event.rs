@@ -31,6 +31,8 @@ pub enum PlayEvent {
     Recap {
         /// What came of each host, in order.
         hosts: Vec<(String, Counts)>,
+        /// How often each guest was talked to, by host and role (empty for what is in no role).
+        trips: Vec<(String, String, u64)>,
         /// Time since the first play's start.
         elapsed: Duration,
     },
@@ -63,6 +65,8 @@ pub struct TaskEnded {
     pub diffs: Vec<TaskDiff>,
     /// Of a failure: what went wrong, in one or several lines: message, argv, exit code, the last lines of output.
     pub failure: Option<String>,
+    /// Why it is not known before it is run what it comes to.
+    pub unknown: Option<String>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -95,6 +99,8 @@ pub enum TaskStatus {
     Ignored,
     /// The guest could not be reached.
     Unreachable,
+    /// What it comes to is not known before it is run.
+    Unknown,
 }
 
 impl TaskStatus {
@@ -108,6 +114,7 @@ impl TaskStatus {
             TaskStatus::Rescued => "rescued",
             TaskStatus::Ignored => "ignored",
             TaskStatus::Unreachable => "unreachable",
+            TaskStatus::Unknown => "unknown",
         }
     }
 }
@@ -129,4 +136,6 @@ pub struct Counts {
     pub rescued: usize,
     /// Failures that nobody minds.
     pub ignored: usize,
+    /// In a preview: tasks of which nobody knows before they are run what they come to.
+    pub unknown: usize,
 }

@@ -17,7 +17,7 @@ pub struct Side<'a> {
 
 /// A template's error as the failure of a task.
 pub fn failure(error: &Error) -> Failure {
-    Failure::new(error.message.clone())
+    Failure { is_unknown: error.kind == ErrorKind::Unknown, ..Failure::new(error.message.clone()) }
 }
 
 impl Controller for Side<'_> {
@@ -66,7 +66,7 @@ impl Controller for Side<'_> {
         self.engine.template(&shown, &source, &options, &view.scope()).map_err(|error| {
             let file = error.template.clone().unwrap_or(shown);
             let place = error.line.map_or(file.clone(), |line| format!("{file}:{line}"));
-            Failure { message: format!("{place}: {}", error.message), place: Some(place), ..Failure::default() }
+            Failure { message: format!("{place}: {}", error.message), place: Some(place), ..failure(&error) }
         })
     }
 

@@ -8,7 +8,7 @@ use crate::tasks::Map;
 use crate::template::Value;
 
 /// A play.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Play {
     /// Where it stands.
     pub span: Span,

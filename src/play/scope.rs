@@ -12,6 +12,7 @@ use super::library::{Library, tidied};
 use super::loader::Loader;
 use super::model::{Context, Play, Role};
 use super::settings::Settings;
+use crate::forecast::Forecast;
 use crate::tasks::Map;
 use crate::template::ansible::{PathTest, Scope, Variable, hostvars, own_vars};
 use crate::template::{Value, map};
@@ -58,11 +59,43 @@ pub struct HostState {
     pub lxd: Value,
     /// Facts were gathered.
     pub has_facts: Cell<bool>,
+    /// Something was changed since they were gathered.
+    pub has_old_facts: Cell<bool>,
     /// Groups that `group_by` has added.
     pub more_groups: RefCell<Vec<String>>,
+    /// Why its facts are not known yet.
+    pub unknown_facts: RefCell<Option<String>>,
+    /// What is known of its inside, and what is laid over it in a preview.
+    pub forecast: RefCell<Forecast>,
+    /// How many tasks ahead are asked for in one round trip.
+    pub horizon: Cell<usize>,
 }
 
+/// As far as the play goes.
+pub const ALL_AHEAD: usize = usize::MAX;
+
 impl HostState {
+    /// The same, to be changed apart from it.
+    pub fn copied(&self) -> HostState {
+        HostState {
+            name: self.name.clone(),
+            facts: self.facts.clone(),
+            bare_facts: self.bare_facts.clone(),
+            set: self.set.clone(),
+            unknown: self.unknown.clone(),
+            included: self.included.clone(),
+            vars_files: self.vars_files.clone(),
+            inventory_vars: self.inventory_vars.clone(),
+            lxd: self.lxd.clone(),
+            has_facts: self.has_facts.clone(),
+            has_old_facts: self.has_old_facts.clone(),
+            more_groups: self.more_groups.clone(),
+            unknown_facts: self.unknown_facts.clone(),
+            forecast: self.forecast.clone(),
+            horizon: self.horizon.clone(),
+        }
+    }
+
     /// What is registered or set, once it is known.
     pub fn set(&self, name: &str, value: Value) {
         self.unknown.borrow_mut().remove(name);
@@ -330,6 +363,11 @@ impl Scope for View {
         if let Some(value) = self.locals.get(name) {
             return Some(Variable::Final(value.clone()));
         }
+        if name == "ansible_facts"
+            && let Some(why) = &*self.host.unknown_facts.borrow()
+        {
+            return Some(Variable::Unknown(why.clone()));
+        }
         if let Some(value) = self.magic(name) {
             return Some(Variable::Final(value));
         }
@@ -343,7 +381,10 @@ impl Scope for View {
             Some(if is_fixed { Variable::Final(value) } else { Variable::Raw(value) })
         });
         // Facts are stronger than the inventory and weaker than plays; who names a variable so means the fact.
-        found.or_else(|| self.fact(name).map(Variable::Final)).or_else(|| self.fallback(name).map(Variable::Final))
+        let found = found.or_else(|| self.fact(name).map(Variable::Final));
+        let found = found.or_else(|| self.fallback(name).map(Variable::Final));
+        let unknown = || self.host.unknown_facts.borrow().clone().map(Variable::Unknown);
+        found.or_else(|| if name.starts_with("ansible_") { unknown() } else { None })
     }
 
     fn names(&self) -> Vec<String> {

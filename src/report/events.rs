@@ -59,20 +59,24 @@ fn play(event: &PlayEvent) -> Value {
                 "type": "task", "play": ended.play, "task": ended.task, "module": ended.module, "path": ended.place,
                 "host": ended.host, "delegate": ended.delegate, "handler": ended.is_handler,
                 "status": ended.status.as_str(), "item": ended.item, "result": ended.result, "failure": ended.failure,
+                "unknown": ended.unknown,
                 "changes": changes.collect::<Vec<_>>(), "elapsed_ms": u64::try_from(ended.elapsed.as_millis()).unwrap_or(u64::MAX),
             })
         }
         PlayEvent::Note { host, text } => json!({"type": "note", "host": host, "text": text}),
-        PlayEvent::Recap { hosts, elapsed } => {
+        PlayEvent::Recap { hosts, trips, elapsed } => {
             let each = hosts.iter().map(|(host, counts)| {
                 let counts = json!({
                     "ok": counts.ok, "changed": counts.changed, "unreachable": counts.unreachable, "failed": counts.failed,
                     "skipped": counts.skipped, "rescued": counts.rescued, "ignored": counts.ignored,
+                    "unknown": counts.unknown,
                 });
                 (host.clone(), counts)
             });
             let hosts: serde_json::Map<String, Value> = each.collect();
-            json!({"type": "recap", "hosts": hosts, "elapsed_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)})
+            let trips = trips.iter().map(|(host, role, count)| json!({"host": host, "role": role, "count": count}));
+            let trips: Vec<Value> = trips.collect();
+            json!({"type": "recap", "hosts": hosts, "round_trips": trips, "elapsed_ms": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)})
         }
     }
 }

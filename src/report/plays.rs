@@ -45,12 +45,18 @@ impl Plays {
                 let first = format!("{} {host}{}", self.style.cyan("note:"), lines.next().unwrap_or_default());
                 std::iter::once(first).chain(lines.map(|line| format!("    {line}"))).collect()
             }
-            PlayEvent::Recap { hosts, .. } => {
+            PlayEvent::Recap { hosts, trips, .. } => {
                 let mut lines: Vec<String> = std::mem::take(&mut self.quiet)
                     .iter()
                     .filter_map(|(host, counts)| self.unchanged(host, *counts))
                     .collect();
                 lines.extend(self.recap(hosts));
+                if self.all {
+                    lines.extend(trips.iter().map(|(host, role, count)| {
+                        let role = if role.is_empty() { String::new() } else { format!(", role {role}") };
+                        self.style.dim(&format!("  {host}{role}: {count} round trips"))
+                    }));
+                }
                 lines
             }
         }
@@ -68,7 +74,8 @@ impl Plays {
             return vec![];
         }
         // Of a loop its items were told.
-        if is_loop && !matches!(ended.status, TaskStatus::Rescued | TaskStatus::Ignored) {
+        let is_told = ended.result.get("results").is_none_or(|results| results.as_array().is_none_or(Vec::is_empty));
+        if is_loop && !is_told && !matches!(ended.status, TaskStatus::Rescued | TaskStatus::Ignored) {
             return vec![];
         }
         let mut lines = vec![];
@@ -82,10 +89,14 @@ impl Plays {
             TaskStatus::Skipped => style.dim("-"),
             TaskStatus::Failed | TaskStatus::Unreachable => style.red("✗"),
             TaskStatus::Rescued | TaskStatus::Ignored => style.yellow("!"),
+            TaskStatus::Unknown => style.cyan("?"),
         };
         let word = match ended.status {
             TaskStatus::Changed if self.check => " (would change)".to_owned(),
             TaskStatus::Ok | TaskStatus::Changed | TaskStatus::Failed => String::new(),
+            TaskStatus::Unknown => {
+                format!(" (unknown until run: {})", short(ended.unknown.as_deref().unwrap_or_default()))
+            }
             status => format!(" ({})", status.as_str()),
         };
         let item = ended.item.as_ref().map(|item| format!(" [{}]", short(item))).unwrap_or_default();
@@ -149,9 +160,10 @@ impl Plays {
         let style = self.style;
         let width = hosts.iter().map(|(host, _)| host.chars().count()).max().unwrap_or_default();
         let line = |(host, counts): &(String, Counts)| {
-            let Counts { ok, changed, unreachable, failed, skipped, rescued, ignored } = counts;
+            let Counts { ok, changed, unreachable, failed, skipped, rescued, ignored, unknown } = counts;
+            let unknown = if self.check { format!(" unknown={unknown}") } else { String::new() };
             let text = format!(
-                "{host:width$} : ok={ok} changed={changed} unreachable={unreachable} failed={failed} skipped={skipped} rescued={rescued} ignored={ignored}"
+                "{host:width$} : ok={ok} changed={changed} unreachable={unreachable} failed={failed} skipped={skipped} rescued={rescued} ignored={ignored}{unknown}"
             );
             match () {
                 () if *failed > 0 || *unreachable > 0 => style.red(&text),
@@ -211,6 +223,7 @@ mod tests {
                 after: Some("a\nc\n".into()),
             }],
             failure: (status == TaskStatus::Failed).then(|| "no space\nexit code: 1".to_owned()),
+            unknown: None,
             elapsed: Duration::from_millis(120),
         }))
     }
@@ -225,7 +238,7 @@ mod tests {
             ended("api", "two", TaskStatus::Skipped),
             ended("api", "motd", TaskStatus::Changed),
             ended("api", "disk", TaskStatus::Failed),
-            PlayEvent::Recap { hosts: vec![("api".into(), counts)], elapsed: Duration::ZERO },
+            PlayEvent::Recap { hosts: vec![("api".into(), counts)], trips: vec![], elapsed: Duration::ZERO },
         ];
         let text = events.iter().flat_map(|event| plays.lines(event)).collect::<Vec<_>>().join("\n");
         insta::assert_snapshot!(text);

@@ -2,24 +2,30 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Failure, Pause};
-use crate::guest::{Algorithm, Answer, Command, Entry, Group, Output, Package, PackageManager, Probe, Stat, User};
+use crate::guest::{Algorithm, Answer, Entry, Group, Look, Output, Package, PackageManager, Probe, Stat, User};
 
 /// What is known of a guest, and what is to be asked next.
 #[derive(Debug, Default)]
 pub struct Known {
     answers: HashMap<Probe, Answer>,
+    unknown: HashMap<Probe, String>,
     wanted: RefCell<Vec<Probe>>,
 }
 
 impl Known {
     /// What was asked before: for tests, and for a driver that has asked ahead.
     pub fn of(answers: impl IntoIterator<Item = (Probe, Answer)>) -> Self {
-        Known { answers: answers.into_iter().collect(), wanted: RefCell::default() }
+        Known { answers: answers.into_iter().collect(), ..Known::default() }
     }
 
     /// Adds an answer.
     pub fn learn(&mut self, probe: Probe, answer: Answer) {
         self.answers.insert(probe, answer);
+    }
+
+    /// What nobody can know before it is run, and why.
+    pub fn learn_unknown(&mut self, probe: Probe, why: String) {
+        self.unknown.insert(probe, why);
     }
 
     /// What is to be asked, each once; it is then no longer wanted.
@@ -35,7 +41,8 @@ impl Known {
         let mut wanted = self.wanted.borrow_mut();
         let before = wanted.len();
         for probe in probes {
-            if !self.answers.contains_key(&probe) && !wanted.contains(&probe) {
+            let is_told = self.answers.contains_key(&probe) || self.unknown.contains_key(&probe);
+            if !is_told && !wanted.contains(&probe) {
                 wanted.push(probe);
             }
         }
@@ -45,11 +52,12 @@ impl Known {
     /// One answer.
     ///
     /// # Errors
-    /// [`Pause::Asked`] if it is missing.
+    /// [`Pause::Asked`] if it is missing, [`Pause::Unknown`] if nobody can know it yet.
     pub fn ask(&self, probe: Probe) -> Result<&Answer, Pause> {
-        match self.answers.get(&probe) {
-            Some(answer) => Ok(answer),
-            None => {
+        match (self.answers.get(&probe), self.unknown.get(&probe)) {
+            (Some(answer), _) => Ok(answer),
+            (None, Some(why)) => Err(Pause::Unknown(why.clone())),
+            (None, None) => {
                 self.want([probe])?;
                 Err(Pause::Asked)
             }
@@ -156,8 +164,8 @@ impl Known {
     }
 
     /// What a command says that changes nothing.
-    pub fn output(&self, command: Command) -> Result<&Output, Pause> {
-        match self.ask(Probe::Output(command))? {
+    pub fn output(&self, look: impl Into<Look>) -> Result<&Output, Pause> {
+        match self.ask(Probe::Output(look.into()))? {
             Answer::Output(output) => Ok(output),
             other => Err(mismatch(other)),
         }

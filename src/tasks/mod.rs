@@ -29,6 +29,7 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
+use crate::forecast::{Effect, Scope};
 use crate::guest;
 use crate::template::Value;
 
@@ -64,6 +65,21 @@ pub trait Module: Debug + Sync {
     /// [`Pause`]: answers are missing, or the task fails.
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause>;
 
+    /// What its acts leave behind, for the tasks that come after it in a preview. What acts on files leave is plain by
+    /// themselves; what a command leaves is the module's to say, and where it does not, nobody knows.
+    ///
+    /// # Errors
+    /// [`Pause`], as [`Module::inspect`].
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+        let _ = guest;
+        Ok(verdict.effects(call.name))
+    }
+
+    /// What it may touch where nobody can tell before it is run whether it does anything.
+    fn touches(&self) -> Touches {
+        Touches::Anything
+    }
+
     /// The result, after all acts of the verdict are done; one [`guest::Done`] for each.
     ///
     /// # Errors
@@ -81,6 +97,50 @@ pub enum Pause {
     Asked,
     /// The task fails.
     Failed(Failure),
+    /// Nobody can know before it is run, and why.
+    Unknown(String),
+}
+
+/// What a module may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touches {
+    /// Nothing in the guest.
+    Nothing,
+    /// The paths that these arguments name, and what is below them.
+    Paths(&'static [&'static str]),
+    /// The units that these arguments name.
+    Units(&'static [&'static str]),
+    /// Packages, and what they bring.
+    Packages,
+    /// Users and groups, and the paths that these arguments name.
+    Accounts(&'static [&'static str]),
+    /// What commands say about this ([`guest::About::Named`]).
+    Named(&'static str),
+    /// Anything.
+    Anything,
+}
+
+impl Touches {
+    /// What is not known after it, and why. What an argument names that is not known itself may be anything.
+    pub fn effects(self, args: Option<&Map>, why: &str) -> Vec<Effect> {
+        let unknown = |scope: Scope| Effect::unknown(scope, why);
+        let named = |names: &[&str], scope: fn(String) -> Scope| match args {
+            None => vec![Effect::opaque(why)],
+            Some(args) => {
+                let values = names.iter().filter_map(|name| args.get(*name));
+                values.map(|value| unknown(scope(crate::template::ansible::text(value)))).collect()
+            }
+        };
+        match self {
+            Touches::Nothing => vec![],
+            Touches::Paths(names) => named(names, Scope::Path),
+            Touches::Units(names) => named(names, Scope::Unit),
+            Touches::Packages => vec![unknown(Scope::Packages)],
+            Touches::Accounts(names) => named(names, Scope::Path).into_iter().chain([unknown(Scope::Accounts)]).collect(),
+            Touches::Named(name) => vec![unknown(Scope::Named(name.to_owned()))],
+            Touches::Anything => vec![Effect::opaque(why)],
+        }
+    }
 }
 
 impl From<Failure> for Pause {
@@ -106,6 +166,8 @@ pub struct Call<'a> {
     /// The guest's facts, without the `ansible_` before them: `os_family`, `distribution_release`, `pkg_mgr` …
     /// Empty where none were gathered.
     pub facts: &'a Value,
+    /// Why facts are not known yet.
+    pub unknown_facts: Option<&'a str>,
     /// The operator's side.
     pub controller: &'a dyn Controller,
     /// How often acts were done and `inspect` began anew; 0 in the beginning.
@@ -265,8 +327,14 @@ impl Call<'_> {
     }
 
     /// A fact as text; empty where there is none.
-    pub fn fact(&self, name: &str) -> String {
+    ///
+    /// # Errors
+    /// [`Pause::Unknown`] where facts are not known yet.
+    pub fn fact(&self, name: &str) -> Result<String, Pause> {
+        if let Some(why) = self.unknown_facts {
+            return Err(Pause::Unknown(why.to_owned()));
+        }
         let value = self.facts.get_attr(name).unwrap_or_default();
-        value.as_str().map(str::to_owned).unwrap_or_default()
+        Ok(value.as_str().map(str::to_owned).unwrap_or_default())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Call, Controller, Failure, Known, LocalEntry, LocalFile, Map, Pause, TemplateOptions, Verdict, registry};
-use crate::guest::{Answer, Command, FileKind, Group, Output, Package, Probe, Stat, User, Write};
+use crate::guest::{Answer, Command, FileKind, Group, Look, Output, Package, Probe, Stat, User, Write};
 use crate::template::Value;
 
 /// For modules that ask nothing of the operator's side.
@@ -83,6 +83,7 @@ impl Guest {
             mtime: 0,
             ctime: 0,
             target,
+            is_foreseen: false,
         })
     }
 
@@ -103,7 +104,7 @@ impl Guest {
             Probe::Which(tool) => {
                 Answer::Which(self.tools.contains(&tool.as_str()).then(|| format!("/usr/bin/{tool}")))
             }
-            Probe::Output(Command { argv, .. }) => {
+            Probe::Output(Look { command: Command { argv, .. }, .. }) => {
                 let words = argv.join(" ");
                 let found = self.commands.iter().find(|(part, ..)| words.contains(part));
                 let (_, code, text) = found.unwrap_or_else(|| panic!("nobody expected `{words}`"));
@@ -138,6 +139,7 @@ impl Guest {
             user: None,
             environment: &BTreeMap::new(),
             facts: &crate::template::map(self.facts.iter().copied()),
+            unknown_facts: None,
             controller: &Nothing,
             round,
         };
@@ -146,6 +148,7 @@ impl Guest {
             match module.inspect(&call, &known) {
                 Ok(verdict) => return Ok(verdict),
                 Err(Pause::Failed(failure)) => return Err(failure),
+                Err(Pause::Unknown(why)) => panic!("nothing is unknown here: {why}"),
                 Err(Pause::Asked) => {
                     for probe in known.take_wanted() {
                         let answer = self.answer(&probe);

@@ -1,4 +1,5 @@
 use super::Map;
+use crate::forecast::Effect;
 use crate::guest::{Done, Write};
 use crate::template::Value;
 
@@ -22,6 +23,8 @@ pub struct Verdict {
     pub facts: Map,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// Return values are not known before it is run, and why.
+    pub unknown_result: Option<String>,
 }
 
 /// One thing that differs.
@@ -63,6 +66,8 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// Return values are not known before it is run, and why.
+    pub unknown_result: Option<String>,
 }
 
 /// Why a task failed, and what it gives back all the same.
@@ -74,6 +79,8 @@ pub struct Failure {
     pub result: Map,
     /// The place within a file of the operator's that is wrong (a template), as `FILE:LINE`.
     pub place: Option<String>,
+    /// It is no failure yet: it hangs on what nobody can know before it is run, which the message names.
+    pub is_unknown: bool,
 }
 
 impl Change {
@@ -93,6 +100,11 @@ impl Failure {
     /// A failure with a message alone.
     pub fn new(message: impl Into<String>) -> Self {
         Failure { message: message.into(), ..Failure::default() }
+    }
+
+    /// What hangs on something that nobody can know before it is run.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Failure { message: why.into(), is_unknown: true, ..Failure::default() }
     }
 
     /// The same with a return value.
@@ -122,6 +134,21 @@ impl Verdict {
         self.writes.push(write);
     }
 
+    /// What its acts leave behind, as far as they say so themselves; what commands leave nobody knows.
+    pub fn effects(&self, module: &str) -> Vec<Effect> {
+        let effect = |write: &Write| match write {
+            Write::Run(_) | Write::Restart { .. } => Effect::opaque(format!("what `{module}` does before it")),
+            other => Effect::Written(other.clone()),
+        };
+        self.writes.iter().map(effect).collect()
+    }
+
+    /// The same, where this is what all its commands leave together.
+    pub fn effects_and(&self, commands: impl IntoIterator<Item = Effect>) -> Vec<Effect> {
+        let plain = self.writes.iter().filter(|write| !matches!(write, Write::Run(_)));
+        plain.cloned().map(Effect::Written).chain(commands).collect()
+    }
+
     /// True if the task counts as changed.
     pub fn is_changed(&self) -> bool {
         self.changed.unwrap_or(!self.changes.is_empty())
@@ -130,8 +157,8 @@ impl Verdict {
     /// As a report.
     pub fn report(self) -> Report {
         let changed = self.is_changed();
-        let Verdict { changes, skipped, result, facts, warnings, .. } = self;
-        Report { changed, skipped, result, facts, changes, warnings }
+        let Verdict { changes, skipped, result, facts, warnings, unknown_result, .. } = self;
+        Report { changed, skipped, result, facts, changes, warnings, unknown_result }
     }
 
     /// As a report, after its acts. A command that ended with another code than 0 is a failure; those modules for which

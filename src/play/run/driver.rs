@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::task::{Outcome, is_true};
 use super::walk::Walk;
-use crate::guest::{Done, GuestError, Session, Write};
+use crate::forecast::Belief;
+use crate::guest::{Done, GuestError, Probe, Session, Write};
 use crate::play::controller::Side;
 use crate::play::library::entries;
 use crate::play::model::Task;
 use crate::play::parse;
-use crate::play::scope::View;
+use crate::play::scope::{HostState, View};
 use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Report, registry};
 use crate::template::ansible::{is_omit, text};
 use crate::template::{Value, ValueKind, map};
@@ -24,11 +25,16 @@ const HARMLESS: &[&str] =
 pub(super) enum Stop {
     Failed(Failure),
     Unreachable(String),
+    /// Nobody can know before it is run, and why.
+    Unknown(String),
 }
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        Stop::Failed(failure)
+        match failure.is_unknown {
+            true => Stop::Unknown(failure.message),
+            false => Stop::Failed(failure),
+        }
     }
 }
 
@@ -41,11 +47,16 @@ impl From<GuestError> for Stop {
     }
 }
 
+/// What is said of an answer that a walk ahead has not got.
+const NOT_ASKED: &str = "it is not asked yet";
+
 /// What a run of a module is given.
 pub(super) struct Setting<'s> {
     pub task: &'s Task,
     pub view: &'s View,
     pub session: &'s Session,
+    /// Whose inside that is.
+    pub host: Rc<HostState>,
     pub args: Map,
     pub check: bool,
     pub diff: bool,
@@ -63,9 +74,13 @@ impl Walk<'_> {
             Ok(notifies) => notifies,
             Err(failure) => return (Outcome::failed(failure), vec![]),
         };
-        let outcome = match self.module(task, view, &notifies).await {
+        let before = self.session.trips();
+        let ended = self.module(task, view, &notifies).await;
+        self.run.count_trips(&self.host.name, task, self.session.trips() - before);
+        let outcome = match ended {
             Ok(report) => outcome_of(task, report),
             Err(Stop::Failed(failure)) => Outcome::failed(failure),
+            Err(Stop::Unknown(why)) => Outcome::unknown(why),
             Err(Stop::Unreachable(why)) => {
                 let failure = Failure { message: why, ..Failure::default() };
                 Outcome { is_unreachable: true, ..Outcome::failed(failure.with("unreachable", true)) }
@@ -87,14 +102,17 @@ impl Walk<'_> {
             None => None,
         };
         let other;
-        let session = match delegate.as_deref() {
-            None => &self.session,
-            Some(name) if name == self.host.name => &self.session,
-            Some(name) if HARMLESS.contains(&task.action()) && is_operator(name) => &self.session,
+        let (session, host) = match delegate.as_deref() {
+            None => (&self.session, self.host.clone()),
+            Some(name) if name == self.host.name => (&self.session, self.host.clone()),
+            Some(name) if HARMLESS.contains(&task.action()) && is_operator(name) => (&self.session, self.host.clone()),
+            Some(_) if self.run.ahead.is_some() => return Err(Stop::Unknown(NOT_ASKED.to_owned())),
             Some(name) => {
                 let session = self.run.session(name).filter(|_| !is_operator(name));
-                other = session.ok_or_else(|| not_there(name, &task.module))?;
-                &other
+                let host = self.run.world.hosts.get(name).cloned();
+                let (session, host) = session.zip(host).ok_or_else(|| not_there(name, &task.module))?;
+                other = session;
+                (&other, host)
             }
         };
         let keyword = |name: &str| view.context.setting(name).map(|value| self.rendered(value, view)).transpose();
@@ -124,8 +142,9 @@ impl Walk<'_> {
             task,
             view,
             session,
+            host,
             args,
-            check: flag("check_mode", settings.check)?,
+            check: flag("check_mode", settings.check)? || self.run.ahead.is_some(),
             diff: flag("diff", settings.diff)?,
             user,
             environment: self.run.environment(view)?,
@@ -147,13 +166,17 @@ impl Walk<'_> {
         }
     }
 
-    /// Looks until nothing is missing, and does what differs; in check mode only tells of it.
+    /// Looks until nothing is missing, and does what differs; in check mode only tells of it, and lays what it would
+    /// leave over what is known of the guest.
     async fn converge(&self, module: &dyn Module, setting: &Setting<'_>) -> Result<Report, Stop> {
         let facts = map(self.host.facts.borrow().clone());
+        let unknown_facts = self.host.unknown_facts.borrow().clone();
         let side = Side { engine: &self.run.engine, view: setting.view };
+        let forecast = &setting.host.forecast;
         let mut known = Known::default();
         let mut changes = vec![];
         let mut was_changed = false;
+        let mut unknown_result = None;
         let mut round = 0;
         loop {
             let call = Call {
@@ -164,45 +187,95 @@ impl Walk<'_> {
                 user: setting.user.as_deref(),
                 environment: &setting.environment,
                 facts: &facts,
+                unknown_facts: unknown_facts.as_deref(),
                 controller: &side,
                 round,
             };
-            let verdict = loop {
-                match module.inspect(&call, &known) {
-                    Ok(verdict) => break verdict,
-                    Err(Pause::Failed(failure)) => return Err(failure.into()),
-                    Err(Pause::Asked) => {
-                        let wanted = known.take_wanted();
-                        if wanted.is_empty() {
-                            return Err(Failure::new("the module asks for nothing and cannot go on").into());
-                        }
-                        let answers = setting.session.ask(&wanted).await?;
-                        wanted.into_iter().zip(answers).for_each(|(probe, answer)| known.learn(probe, answer));
-                    }
-                }
-            };
+            let verdict = self.told(&mut known, setting, |known| module.inspect(&call, known)).await?;
             let again = verdict.again;
             let is_last = !again || round > 20;
             let mut report = if setting.check {
+                let effects = self.told(&mut known, setting, |known| module.foresee(&call, &verdict, known)).await?;
+                effects.into_iter().for_each(|effect| forecast.borrow_mut().lay(effect));
                 verdict.report()
             } else {
                 if !verdict.writes.is_empty() && !setting.notifies.is_empty() {
                     self.promise(setting.notifies).await?;
                 }
-                let done = self.done(&verdict.writes, setting).await?;
+                let done = self.done(&verdict.writes, setting).await;
+                if !verdict.writes.is_empty() {
+                    forecast.borrow_mut().forget();
+                }
                 let is_changed = verdict.is_changed();
-                let report = module.finish(&call, verdict, &done)?;
+                let report = module.finish(&call, verdict, &done?)?;
                 Report { changed: report.changed || is_changed && !is_last, ..report }
             };
             changes.append(&mut report.changes);
             was_changed |= report.changed;
+            unknown_result = report.unknown_result.take().or(unknown_result);
             if is_last {
-                return Ok(Report { changed: was_changed, changes, ..report });
+                return Ok(Report { changed: was_changed, changes, unknown_result, ..report });
             }
-            if !setting.check {
-                known = Known::default();
-            }
+            known = Known::default();
             round += 1;
+        }
+    }
+
+    /// Runs what asks until all is answered that it asks.
+    async fn told<T>(
+        &self,
+        known: &mut Known,
+        setting: &Setting<'_>,
+        asks: impl Fn(&Known) -> Result<T, Pause>,
+    ) -> Result<T, Stop> {
+        loop {
+            match asks(known) {
+                Ok(told) => return Ok(told),
+                Err(Pause::Failed(failure)) => return Err(failure.into()),
+                Err(Pause::Unknown(why)) => return Err(Stop::Unknown(why)),
+                Err(Pause::Asked) => {
+                    let wanted = known.take_wanted();
+                    if wanted.is_empty() {
+                        return Err(Failure::new("the module asks for nothing and cannot go on").into());
+                    }
+                    self.answer(wanted, known, setting).await?;
+                }
+            }
+        }
+    }
+
+    /// Answers a module's questions: from what is known, else the guest is asked, and with it what the tasks to come
+    /// will want to know.
+    async fn answer(&self, wanted: Vec<Probe>, known: &mut Known, setting: &Setting<'_>) -> Result<(), Stop> {
+        let forecast = &setting.host.forecast;
+        loop {
+            let mut missing: Vec<Probe> = vec![];
+            for probe in &wanted {
+                let belief = forecast.borrow().believe(probe);
+                match belief {
+                    Belief::Known(answer) => known.learn(probe.clone(), answer),
+                    Belief::Unknown(why) => known.learn_unknown(probe.clone(), why),
+                    Belief::Ask(probe) if !missing.contains(&probe) => missing.push(probe),
+                    Belief::Ask(_) => {}
+                }
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if let Some(ahead) = &self.run.ahead {
+                missing.into_iter().for_each(|probe| ahead.want(probe));
+                return Err(Stop::Unknown(NOT_ASKED.to_owned()));
+            }
+            if Rc::ptr_eq(&setting.host, &self.host) {
+                for probe in self.look_ahead() {
+                    if !missing.contains(&probe) {
+                        missing.push(probe);
+                    }
+                }
+            }
+            let answers = setting.session.ask(&missing).await?;
+            let mut forecast = forecast.borrow_mut();
+            missing.into_iter().zip(answers).for_each(|(probe, answer)| forecast.learn(probe, answer));
         }
     }
 
@@ -230,7 +303,7 @@ impl Walk<'_> {
 }
 
 fn outcome_of(task: &Task, report: Report) -> Outcome {
-    let Report { changed, skipped, mut result, facts, changes, warnings } = report;
+    let Report { changed, skipped, mut result, facts, changes, warnings, unknown_result } = report;
     result.insert("changed".into(), changed.into());
     if let Some(reason) = &skipped {
         result.insert("skipped".into(), true.into());
@@ -257,6 +330,7 @@ fn outcome_of(task: &Task, report: Report) -> Outcome {
         changes,
         facts,
         warnings,
+        unknown_result,
         ..Outcome::default()
     }
 }
@@ -291,6 +365,13 @@ pub fn unknown_module(name: &str) -> Failure {
 }
 
 impl super::Interpreter<'_> {
+    fn count_trips(&self, host: &str, task: &Task, trips: u64) {
+        if trips > 0 {
+            let role = task.context.role().map(|role| role.name.clone()).unwrap_or_default();
+            *self.trips.borrow_mut().entry((host.to_owned(), role)).or_default() += trips;
+        }
+    }
+
     /// A task's arguments, rendered; those that are `omit` are left out, and `module_defaults` are beneath.
     pub(super) fn arguments(&self, task: &Task, view: &View) -> Result<Map, Failure> {
         let scope = view.scope();
@@ -318,6 +399,25 @@ impl super::Interpreter<'_> {
         }
         args.retain(|_, value| !is_omit(value));
         Ok(args)
+    }
+
+    /// A task's arguments as far as they are known; `None` where one that is not may name what the task touches.
+    pub(super) fn known_arguments(&self, task: &Task, view: &View) -> Option<Map> {
+        if let Ok(args) = self.arguments(task, view) {
+            return Some(args);
+        }
+        let scope = view.scope();
+        let names = ["path", "dest", "name", "src", "unit", "service", "user"];
+        let mut known = Map::new();
+        for (name, value) in task.more_args.iter().chain([&task.args]).flat_map(entries) {
+            match self.engine.render_value(&value, &scope) {
+                Ok(value) if !is_omit(&value) => drop(known.insert(name, value)),
+                Ok(_) => {}
+                Err(_) if names.contains(&name.as_str()) => return None,
+                Err(_) => {}
+            }
+        }
+        Some(known)
     }
 
     /// `environment:`, the inner over the outer.

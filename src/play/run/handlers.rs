@@ -127,7 +127,8 @@ impl Walk<'_> {
     }
 
     async fn keep(&self, owed: Vec<Owed>) -> Result<(), Failure> {
-        if *self.owed.borrow() == owed || self.run.world.settings.check {
+        let does_nothing = self.run.world.settings.check || self.run.ahead.is_some();
+        if *self.owed.borrow() == owed || does_nothing {
             return Ok(());
         }
         let text = serde_json::to_string(&owed).unwrap_or_default();
@@ -144,7 +145,7 @@ impl Walk<'_> {
     pub(super) async fn recall(&self) -> Result<(), Failure> {
         let handlers = self.handlers();
         let is_needless = handlers.is_empty() && self.batch.stage.play.book != "roles";
-        if is_needless {
+        if is_needless || self.host.forecast.borrow().is_unseen().is_some() {
             return Ok(());
         }
         let kept = self.session.note(KEY).await.map_err(|error| Failure::new(error.to_string()))?;
@@ -185,6 +186,14 @@ impl Walk<'_> {
     pub(super) fn notify(&self, handlers: &[usize]) {
         self.notified.borrow_mut().extend(handlers);
         self.recalled.borrow_mut().retain(|index| !handlers.contains(index));
+    }
+
+    /// A task may have changed something, and why that is not known.
+    pub(super) fn maybe_notify(&self, handlers: &[usize], why: &str) {
+        let mut maybe = self.maybe_notified.borrow_mut();
+        for index in handlers {
+            maybe.entry(*index).or_insert_with(|| why.to_owned());
+        }
     }
 
     /// What a handler that an earlier run owes cannot be run without yet: a role's own `set_fact` comes later, or is

@@ -10,7 +10,7 @@ use crate::model::{PlayEvent, TaskStatus};
 use crate::play::library::listed;
 use crate::play::model::{Repeat, Task};
 use crate::play::scope::View;
-use crate::tasks::{Failure, Map};
+use crate::tasks::{Failure, Map, Touches, registry};
 use crate::template::ansible::{ErrorKind, text};
 use crate::template::{Value, ValueKind, map};
 
@@ -45,7 +45,7 @@ impl Walk<'_> {
                 Err(failure) => match self.false_condition(view) {
                     // What is not to be run need not have items.
                     Ok(Some(condition)) => Outcome::skipped("Conditional result was False", Some(&condition)),
-                    _ => Outcome::failed(failure),
+                    _ => self.doubted(task, view, Outcome::failed(failure)),
                 },
             },
         };
@@ -141,6 +141,7 @@ impl Walk<'_> {
             );
             let is_hidden = self.run.flag(&item_view, "no_log").unwrap_or(true);
             let status = match &one {
+                one if one.unknown.is_some() => TaskStatus::Unknown,
                 one if one.is_unreachable => TaskStatus::Unreachable,
                 one if one.failure.is_some() => TaskStatus::Failed,
                 one if one.is_skipped => TaskStatus::Skipped,
@@ -166,6 +167,8 @@ impl Walk<'_> {
             all.facts.extend(std::mem::take(&mut one.facts));
             self.learn_facts(task, &all.facts);
             results.push(one.value());
+            all.unknown = all.unknown.take().or(one.unknown.take());
+            all.unknown_result = all.unknown_result.take().or(one.unknown_result.take());
             all.is_unreachable = one.is_unreachable;
             if all.failure.is_none() {
                 all.failure = one.failure.map(|failure| Failure {
@@ -199,12 +202,16 @@ impl Walk<'_> {
         match self.false_condition(view) {
             Ok(None) => {}
             Ok(Some(condition)) => return Outcome::skipped("Conditional result was False", Some(&condition)),
-            Err(failure) => return Outcome::failed(failure),
+            Err(failure) => return self.doubted(task, view, Outcome::failed(failure)),
         }
-        match self.with_retries(task, view).await {
+        if let Some(why) = &*self.doubt.borrow() {
+            return self.doubted(task, view, Outcome::unknown(why.clone()));
+        }
+        let outcome = match self.with_retries(task, view).await {
             Ok(outcome) => outcome,
             Err(failure) => Outcome::failed(failure),
-        }
+        };
+        self.doubted(task, view, outcome)
     }
 
     async fn with_retries(&self, task: &Rc<Task>, view: &View) -> Result<Outcome, Failure> {
@@ -221,7 +228,7 @@ impl Walk<'_> {
         let mut attempt = 1;
         loop {
             let mut outcome = self.judged(task, view).await;
-            if !repeats || outcome.is_unreachable || outcome.is_skipped {
+            if !repeats || outcome.is_unreachable || outcome.is_skipped || outcome.unknown.is_some() {
                 return Ok(outcome);
             }
             outcome.result.insert("attempts".into(), attempt.into());
@@ -231,15 +238,20 @@ impl Walk<'_> {
             if is_done {
                 return Ok(outcome);
             }
-            if attempt == attempts {
+            // A preview does not wait for what comes.
+            if attempt == attempts || self.run.world.settings.check || self.run.ahead.is_some() {
+                if self.run.world.settings.check && outcome.failure.is_none() {
+                    return Ok(Outcome::unknown("whether `until` will hold"));
+                }
                 if outcome.failure.is_none() {
                     outcome.result.insert("failed".into(), true.into());
                     let message = format!("after {attempts} attempts `until` does not hold");
-                    outcome.failure = Some(Failure { message, result: outcome.result.clone(), place: None });
+                    outcome.failure = Some(Failure { message, result: outcome.result.clone(), ..Failure::default() });
                 }
                 return Ok(outcome);
             }
             attempt += 1;
+            self.host.forecast.borrow_mut().forget();
             tokio::time::sleep(Duration::from_secs_f64(delay)).await;
         }
     }
@@ -259,6 +271,13 @@ impl Walk<'_> {
         if outcome.is_skipped || outcome.is_unreachable {
             return outcome;
         }
+        if let Some(why) = outcome.unknown.clone() {
+            let is_failure = task.changed_when.as_ref().is_some_and(|conditions| never(conditions));
+            if !is_failure {
+                self.maybe_notify(&notified, &why);
+            }
+            return outcome;
+        }
         self.learn_facts(task, &outcome.facts);
         if let Err(failure) = self.judge(task, view, &mut outcome) {
             let result = outcome.result.clone();
@@ -270,7 +289,11 @@ impl Walk<'_> {
             self.notify(&notified);
         }
         if outcome.is_changed {
-            self.host.has_facts.set(false);
+            self.host.has_old_facts.set(true);
+        }
+        if outcome.is_changed && !self.run.world.settings.check {
+            // What comes now was most likely never done: looking far ahead would be in vain.
+            self.host.horizon.set(1);
         }
         outcome
     }
@@ -292,13 +315,54 @@ impl Walk<'_> {
                 (true, None) => {
                     let shown = conditions.iter().map(text).collect::<Vec<_>>().join(" and ");
                     let message = format!("`failed_when` holds: {shown}");
-                    outcome.failure = Some(Failure { message, result: outcome.result.clone(), place: None });
+                    outcome.failure = Some(Failure { message, result: outcome.result.clone(), ..Failure::default() });
                 }
                 (false, _) => outcome.failure = None,
                 _ => {}
             }
         }
         Ok(())
+    }
+}
+
+/// True for a condition that is written to be false: `changed_when: false`.
+fn never(conditions: &[Value]) -> bool {
+    conditions.iter().any(|condition| text(condition).eq_ignore_ascii_case("false"))
+}
+
+impl Walk<'_> {
+    /// What comes of a task of which nobody knows what it does: what it may touch is not known either.
+    fn doubted(&self, task: &Rc<Task>, view: &View, outcome: Outcome) -> Outcome {
+        let Some(why) = &outcome.unknown else { return outcome };
+        let module = registry::find(&task.module);
+        let args = self.run.known_arguments(task, view);
+        self.doubt_variables(task, why);
+        let is_harmless = task.changed_when.as_ref().is_some_and(|conditions| never(conditions));
+        let touches = match module.map_or(Touches::Nothing, |module| module.touches()) {
+            // Who writes that a command changes nothing says that of the guest.
+            Touches::Anything if is_harmless => Touches::Nothing,
+            touches => touches,
+        };
+        let before = format!("what `{}` does before it", self.task_name(task, view));
+        let mut forecast = self.host.forecast.borrow_mut();
+        touches.effects(args.as_ref(), &before).into_iter().for_each(|effect| forecast.lay(effect));
+        outcome
+    }
+
+    /// Variables that the task would set.
+    fn doubt_variables(&self, task: &Task, why: &str) {
+        let words = crate::play::library::entries(&task.args);
+        match task.action() {
+            "set_fact" => words.keys().for_each(|name| self.host.set_unknown(name, why)),
+            "setup" | "gather_facts" => *self.host.unknown_facts.borrow_mut() = Some(why.to_owned()),
+            "package_facts" => self.host.set_unknown("packages", why),
+            "service_facts" => self.host.set_unknown("services", why),
+            "getent" => {
+                let database = words.get("database").map(text).unwrap_or_default();
+                self.host.set_unknown(&format!("getent_{database}"), why);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plays at work: batches of hosts, each a walk of its own over the tasks.
 
+mod ahead;
 mod driver;
 mod gate;
 mod handlers;
@@ -25,7 +26,7 @@ use tokio::sync::Semaphore;
 use super::inventory::Inventory;
 use super::loader::{Loader, Shelf};
 use super::model::Play;
-use super::scope::{HostState, Stage, View, World};
+use super::scope::{ALL_AHEAD, HostState, Stage, View, World};
 use super::settings::Settings;
 use crate::diagnostic::Diagnostic;
 use crate::guest::Session;
@@ -42,7 +43,7 @@ pub type Sessions<'a> = &'a dyn Fn(&Id) -> Session;
 /// Runs plays. What it learns of hosts stays for the plays that follow.
 pub struct Interpreter<'a> {
     pub(super) world: Rc<World>,
-    pub(super) engine: Engine,
+    pub(super) engine: Rc<Engine>,
     sessions: Sessions<'a>,
     emit: &'a dyn Fn(PlayEvent),
     counts: RefCell<IndexMap<String, Counts>>,
@@ -57,6 +58,10 @@ pub struct Interpreter<'a> {
     /// `--start-at-task` was come to.
     started: Cell<bool>,
     begun: Instant,
+    /// How often guests were talked to, by host and role.
+    trips: RefCell<IndexMap<(String, String), u64>>,
+    /// It is a walk ahead: nothing is done or told, and what is not known is noted.
+    ahead: Option<ahead::Ahead>,
 }
 
 impl std::fmt::Debug for Interpreter<'_> {
@@ -82,6 +87,22 @@ pub(super) struct Batch {
     most_failed: Option<f64>,
 }
 
+impl Batch {
+    fn of(stage: &Rc<Stage>, size: usize, in_step: bool) -> Self {
+        Batch {
+            stage: stage.clone(),
+            gate: in_step.then(|| Gate::new(size)),
+            once: RefCell::default(),
+            once_done: tokio::sync::Notify::new(),
+            is_aborted: Cell::new(false),
+            is_ended: Cell::new(false),
+            failed: Cell::new(0),
+            size,
+            most_failed: None,
+        }
+    }
+}
+
 impl<'a> Interpreter<'a> {
     /// An interpreter for a site's hosts.
     pub fn new(
@@ -93,7 +114,7 @@ impl<'a> Interpreter<'a> {
         emit: &'a dyn Fn(PlayEvent),
     ) -> Self {
         let state = |(name, host): (&String, &super::inventory::Host)| {
-            let state = HostState { name: name.clone(), lxd: host.lxd.clone(), ..HostState::default() };
+            let state = HostState { name: name.clone(), lxd: host.lxd.clone(), horizon: Cell::new(ALL_AHEAD), ..HostState::default() };
             (name.clone(), Rc::new(state))
         };
         let hosts = inventory.hosts.iter().map(state).collect();
@@ -110,7 +131,7 @@ impl<'a> Interpreter<'a> {
         Interpreter {
             started: Cell::new(world.settings.start_at_task.is_none()),
             world: Rc::new(world),
-            engine: Engine::new(),
+            engine: Rc::new(Engine::new()),
             sessions,
             emit,
             counts: RefCell::default(),
@@ -120,6 +141,8 @@ impl<'a> Interpreter<'a> {
             other_handlers: RefCell::default(),
             begun: Instant::now(),
             failures: RefCell::default(),
+            trips: RefCell::default(),
+            ahead: None,
         }
     }
 
@@ -130,7 +153,9 @@ impl<'a> Interpreter<'a> {
 
     /// Tells what came of each host.
     pub fn recap(&self) {
-        self.tell(PlayEvent::Recap { hosts: self.counts(), elapsed: self.begun.elapsed() });
+        let trips = self.trips.borrow();
+        let trips = trips.iter().map(|((host, role), count)| (host.clone(), role.clone(), *count)).collect();
+        self.tell(PlayEvent::Recap { hosts: self.counts(), trips, elapsed: self.begun.elapsed() });
     }
 
     /// What failed and on which host, a line each; taken.
@@ -317,15 +342,8 @@ impl<'a> Interpreter<'a> {
             rest = others;
             stage.batch.borrow_mut().clone_from(&batch.to_vec());
             let batch = Batch {
-                stage: stage.clone(),
-                gate: (!stage.play.is_free).then(|| Gate::new(size)),
-                once: RefCell::default(),
-                once_done: tokio::sync::Notify::new(),
-                is_aborted: Cell::new(false),
-                is_ended: Cell::new(false),
-                failed: Cell::new(0),
-                size,
                 most_failed,
+                ..Batch::of(stage, size, !stage.play.is_free)
             };
             let walks = stage.batch.borrow().clone();
             let walks = walks.iter().enumerate().filter_map(|(index, host)| {
@@ -377,17 +395,7 @@ impl Interpreter<'_> {
     /// Gathers a host's facts ahead of a play; what fails is told when the play comes to it.
     pub(super) async fn gather_one(&self, host: &Rc<HostState>, stage: &Rc<Stage>) {
         let (Some(session), Some(task)) = (self.session(&host.name), self.gathering(stage, host)) else { return };
-        let batch = Batch {
-            stage: stage.clone(),
-            gate: None,
-            once: RefCell::default(),
-            once_done: tokio::sync::Notify::new(),
-            is_aborted: Cell::new(false),
-            is_ended: Cell::new(false),
-            failed: Cell::new(0),
-            size: 1,
-            most_failed: None,
-        };
+        let batch = Batch::of(stage, 1, false);
         let walk = Walk::new(self, &batch, host.clone(), 0, session);
         let view = walk.task_view(&task);
         let timed = walk.outcome(&task, &view).await;

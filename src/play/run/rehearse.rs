@@ -47,7 +47,7 @@ impl Interpreter<'_> {
         let mut problems: Vec<Diagnostic> = vec![];
         let may = RefCell::default();
         // What is set on the way is of the rehearsal alone.
-        let hosts: Vec<Rc<HostState>> = self.world.hosts.values().map(|host| Rc::new(copied(host))).collect();
+        let hosts: Vec<Rc<HostState>> = self.world.hosts.values().map(|host| Rc::new(host.copied())).collect();
         for stage in stages {
             let names = stage.all_hosts.borrow().clone();
             for host in hosts.iter().filter(|host| names.contains(&host.name)) {
@@ -102,22 +102,6 @@ impl Interpreter<'_> {
             }
         }
         join_all(wanted.iter().map(|(host, stage)| self.gather_one(host, stage))).await;
-    }
-}
-
-fn copied(host: &HostState) -> HostState {
-    HostState {
-        name: host.name.clone(),
-        facts: host.facts.clone(),
-        bare_facts: host.bare_facts.clone(),
-        set: host.set.clone(),
-        unknown: host.unknown.clone(),
-        included: host.included.clone(),
-        vars_files: RefCell::default(),
-        inventory_vars: host.inventory_vars.clone(),
-        lxd: host.lxd.clone(),
-        has_facts: host.has_facts.clone(),
-        more_groups: host.more_groups.clone(),
     }
 }
 
@@ -234,6 +218,7 @@ impl Rehearsal<'_, '_> {
                         user: None,
                         environment: &environment,
                         facts: &facts,
+                        unknown_facts: None,
                         controller: &side,
                         round: 0,
                     };

@@ -77,7 +77,9 @@ impl Walk<'_> {
     pub(super) async fn gather(&self) -> Flow {
         let Some(task) = self.run.gathering(&self.batch.stage, &self.host) else { return Flow::Next };
         let view = self.task_view(&task);
-        if self.host.has_facts.get() {
+        // Facts are gathered once, but for a play that says itself that it wants them, after something was changed.
+        let wants_new = self.batch.stage.play.gather_facts.is_some() && self.host.has_old_facts.get();
+        if self.host.has_facts.get() && !wants_new {
             return self.conclude(&task, &view, Timed::now(Outcome::default()), false);
         }
         let outcome = self.outcome(&task, &view).await;

@@ -15,7 +15,7 @@ pub fn validate(engine: &Engine, view: &View, args: &Map) -> Result<&'static str
         let scope = view.scope();
         let value = match scope.variable(name) {
             None => None,
-            Some(_) => Some(engine.evaluate(name, &scope).map_err(|error| Failure::new(error.message))?),
+            Some(_) => Some(engine.evaluate(name, &scope).map_err(|error| crate::play::controller::failure(&error))?),
         };
         check(name, value.as_ref(), spec, &mut missing, &mut errors);
     }

@@ -34,11 +34,23 @@ pub struct Outcome {
     pub facts: Map,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// What it comes to is not known before it is run, and why.
+    pub unknown: Option<String>,
+    /// The same of what it gives back alone.
+    pub unknown_result: Option<String>,
 }
 
 impl Outcome {
-    /// A failure.
+    /// What nobody can know before it is run, and why.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Outcome { unknown: Some(why.into()), ..Outcome::default() }
+    }
+
+    /// A failure; or what hangs on something that is not known yet.
     pub fn failed(failure: Failure) -> Self {
+        if failure.is_unknown {
+            return Outcome::unknown(failure.message);
+        }
         let mut result = failure.result.clone();
         result.insert("msg".into(), failure.message.as_str().into());
         result.insert("failed".into(), true.into());
@@ -63,7 +75,7 @@ impl Outcome {
 
     /// It was neither skipped nor failed.
     pub fn went_well(&self) -> bool {
-        self.failure.is_none() && !self.is_skipped && !self.is_unreachable
+        self.failure.is_none() && !self.is_skipped && !self.is_unreachable && self.unknown.is_none()
     }
 }
 
@@ -78,9 +90,10 @@ impl Walk<'_> {
             Some(gate) => gate.arrive(self.index, &position).await,
             None => true,
         };
-        if self.batch.is_aborted.get() || self.batch.is_ended.get() {
+        if self.batch.is_aborted.get() || self.batch.is_ended.get() || self.is_far() {
             return Flow::End;
         }
+        self.position.borrow_mut().clone_from(&position);
         // What others have set meanwhile is seen.
         let view = self.task_view(task);
         if parse::special(&task.module).is_some_and(|special| special != "group_by" && special != "include_vars") {
@@ -161,7 +174,10 @@ impl Walk<'_> {
     pub(super) fn learn(&self, task: &Task, outcome: &Outcome) {
         self.learn_facts(task, &outcome.facts);
         if let Some(name) = &task.register {
-            self.host.set(name, outcome.value());
+            match outcome.unknown.as_ref().or(outcome.unknown_result.as_ref()) {
+                Some(why) => self.host.set_unknown(name, why),
+                None => self.host.set(name, outcome.value()),
+            }
         }
     }
 
@@ -180,6 +196,8 @@ impl Walk<'_> {
         }
         if task.action() == "setup" {
             self.host.has_facts.set(true);
+            self.host.has_old_facts.set(false);
+            self.host.unknown_facts.take();
         }
     }
 
@@ -201,6 +219,7 @@ impl Walk<'_> {
             },
             outcome if outcome.is_skipped => TaskStatus::Skipped,
             outcome if outcome.is_changed => TaskStatus::Changed,
+            outcome if outcome.unknown.is_some() => TaskStatus::Unknown,
             _ => TaskStatus::Ok,
         };
         self.run.count(&self.host.name, |counts| match status {
@@ -215,7 +234,11 @@ impl Walk<'_> {
                 counts.changed += usize::from(outcome.is_changed);
             }
             TaskStatus::Unreachable => counts.unreachable = 1,
+            TaskStatus::Unknown => counts.unknown += 1,
         });
+        if let Some(ahead) = self.run.ahead.as_ref().filter(|ahead| outcome.is_changed && ahead.stops_at_change) {
+            ahead.left.set(0);
+        }
         let delegate = view.context.setting("delegate_to").map(|delegate| self.plain(delegate, view));
         let delegate = delegate.filter(|delegate| *delegate != self.host.name);
         self.tell(Told { task, name: &name, outcome: &outcome, status, item: None, delegate, is_hidden, elapsed });
@@ -268,7 +291,7 @@ impl Walk<'_> {
     pub(super) fn false_condition(&self, view: &View) -> Result<Option<Value>, Failure> {
         for condition in view.context.conditions() {
             let holds = self.run.engine.condition(condition, &view.scope()).map_err(|error| {
-                Failure::new(format!("The conditional check '{}' failed: {}", text(condition), error.message))
+                unmet(condition, &error)
             })?;
             if !holds {
                 return Ok(Some(condition.clone()));
@@ -281,7 +304,7 @@ impl Walk<'_> {
     pub(super) fn all_hold(&self, conditions: &[Value], view: &View) -> Result<bool, Failure> {
         for condition in conditions.iter().flat_map(listed) {
             let holds = self.run.engine.condition(&condition, &view.scope()).map_err(|error| {
-                Failure::new(format!("The conditional check '{}' failed: {}", text(&condition), error.message))
+                unmet(&condition, &error)
             })?;
             if !holds {
                 return Ok(false);
@@ -300,6 +323,15 @@ impl Walk<'_> {
             .parse()
             .map(Some)
             .map_err(|_| Failure::new(format!("`{what}`: a number is wanted, and this is `{written}`")))
+    }
+}
+
+/// A condition that cannot be decided.
+fn unmet(condition: &Value, error: &crate::template::ansible::Error) -> Failure {
+    let message = format!("The conditional check '{}' failed: {}", text(condition), error.message);
+    match controller::failure(error) {
+        failure if failure.is_unknown => failure,
+        failure => Failure { message, ..failure },
     }
 }
 

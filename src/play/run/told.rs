@@ -62,6 +62,7 @@ impl Walk<'_> {
             result: to_json(&map(result)),
             diffs,
             failure,
+            unknown: outcome.unknown.clone(),
             elapsed: told.elapsed,
         })));
     }
@@ -79,6 +80,7 @@ pub fn masked(event: PlayEvent, library: &Library) -> PlayEvent {
             ended.task = mask(ended.task);
             ended.item = ended.item.map(mask);
             ended.failure = ended.failure.map(mask);
+            ended.unknown = ended.unknown.map(mask);
             for diff in &mut ended.diffs {
                 diff.before = diff.before.take().map(mask);
                 diff.after = diff.after.take().map(mask);

@@ -1,7 +1,7 @@
 //! One host's way through a play.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -39,6 +39,8 @@ pub(super) struct Walk<'a> {
     pub session: Session,
     /// Handlers that are to run, by their places in the list.
     pub notified: RefCell<BTreeSet<usize>>,
+    /// Handlers that may be to run: whether what notifies them changes anything is not known yet.
+    pub maybe_notified: RefCell<BTreeMap<usize, String>>,
     /// Of these, those that an earlier run owes and this one has not notified.
     pub recalled: RefCell<BTreeSet<usize>>,
     /// Handlers of roles that were included.
@@ -50,6 +52,10 @@ pub(super) struct Walk<'a> {
     /// The task that ended the walk.
     pub stopped_at: RefCell<Option<Rc<Task>>>,
     pub started: Cell<bool>,
+    /// Where the walk stands.
+    pub position: RefCell<Position>,
+    /// Why it is not known whether what is walked now is run.
+    pub doubt: RefCell<Option<String>>,
 }
 
 pub(super) type Walking<'w> = Pin<Box<dyn Future<Output = Flow> + 'w>>;
@@ -69,12 +75,15 @@ impl<'a> Walk<'a> {
             index,
             session,
             notified: RefCell::default(),
+            maybe_notified: RefCell::default(),
             recalled: RefCell::default(),
             more_handlers: RefCell::default(),
             owed: RefCell::default(),
             failed: RefCell::default(),
             stopped_at: RefCell::default(),
             started: Cell::new(run.started.get()),
+            position: RefCell::default(),
+            doubt: RefCell::default(),
         }
     }
 
@@ -96,8 +105,6 @@ impl<'a> Walk<'a> {
     }
 
     async fn sections(&self) -> Flow {
-        let stage = self.batch.stage.clone();
-        let play = &stage.play;
         if let Err(failure) = self.recall().await {
             return self.unreachable(&failure.message);
         }
@@ -108,13 +115,33 @@ impl<'a> Walk<'a> {
         if let Err(failure) = self.read_vars_files() {
             return self.broken(&failure);
         }
+        self.all_sections().await
+    }
+
+    /// What comes after where this walk begins, without what is before any task.
+    pub(super) async fn from_here(&self) -> Flow {
+        let begins = self.run.ahead.as_ref().is_some_and(|ahead| ahead.from.is_empty());
+        if begins && let other @ (Flow::Failed | Flow::Unreachable) = self.gather().await {
+            return other;
+        }
+        if begins && self.read_vars_files().is_err() {
+            return Flow::End;
+        }
+        self.all_sections().await
+    }
+
+    async fn all_sections(&self) -> Flow {
+        let stage = self.batch.stage.clone();
+        let play = &stage.play;
         let mut flow = Flow::Next;
         for (index, section) in play.sections.iter().enumerate() {
             flow = self.items(section, vec![index + 1, 0], false).await;
             if flow != Flow::Next {
                 break;
             }
-            flow = self.flush(vec![index + 1, 1]).await;
+            if !self.is_behind(&[index + 1, 1]) {
+                flow = self.flush(vec![index + 1, 1]).await;
+            }
             if flow != Flow::Next {
                 break;
             }
@@ -166,6 +193,9 @@ impl<'a> Walk<'a> {
             for (index, item) in items.iter().enumerate() {
                 let mut position = position.clone();
                 position.push(index);
+                if self.is_behind(&position) {
+                    continue;
+                }
                 let flow = match item {
                     Item::Task(task) => self.task(task, position, rescuable).await,
                     Item::Block(block) => self.block(block, position, rescuable).await,
@@ -213,18 +243,24 @@ impl<'a> Walk<'a> {
                 let waits =
                     |index: usize| handlers.get(index).is_some_and(|handler| self.missing(index, handler).is_some());
                 let is_due = self.notified.borrow().iter().any(|index| !waits(*index));
+                let is_due = is_due || !self.maybe_notified.borrow().is_empty();
                 if !is_due || rounds > 20 {
                     break;
                 }
                 for (index, handler) in handlers.iter().enumerate() {
                     // Handlers may notify others that stand below them.
-                    if !self.notified.borrow().contains(&index) || waits(index) {
+                    let is_notified = self.notified.borrow().contains(&index) && !waits(index);
+                    let doubt = self.maybe_notified.borrow_mut().remove(&index);
+                    if !is_notified && doubt.is_none() {
                         continue;
                     }
-                    self.notified.borrow_mut().remove(&index);
+                    if is_notified {
+                        self.notified.borrow_mut().remove(&index);
+                    }
                     let mut position = position.clone();
                     position.extend([rounds, index]);
-                    let flow = self.task(&handler.task, position, false).await;
+                    let doubt = doubt.filter(|_| !is_notified);
+                    let flow = self.doubting(doubt, self.task(&handler.task, position, false)).await;
                     if flow != Flow::Next {
                         // It is still owed.
                         self.notified.borrow_mut().insert(index);
@@ -238,6 +274,15 @@ impl<'a> Walk<'a> {
                 Err(failure) => self.unreachable(&failure.message),
             }
         })
+    }
+
+    /// Walks something that may not be run at all, and why that is not known.
+    pub(super) async fn doubting<T>(&self, doubt: Option<String>, walking: impl Future<Output = T>) -> T {
+        let Some(doubt) = doubt else { return walking.await };
+        let before = self.doubt.replace(Some(doubt));
+        let result = walking.await;
+        self.doubt.replace(before);
+        result
     }
 
     /// A failure without a task.

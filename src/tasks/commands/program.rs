@@ -111,16 +111,7 @@ impl Args {
         }
         let is_certain = self.creates.is_some() || self.removes.is_some();
         if call.check && !is_certain {
-            let verdict =
-                Verdict { skipped: Some("Command would have run if not in check mode".into()), ..Verdict::default() };
-            return Ok(verdict
-                .with("cmd", shown)
-                .with("rc", 0)
-                .with("stdout", "")
-                .with("stderr", "")
-                .with("start", ())
-                .with("end", ())
-                .with("delta", ()));
+            return Err(Pause::Unknown(format!("what `{}` does", short(&crate::template::ansible::text(&shown)))));
         }
         let mut verdict = Verdict { changed: Some(true), writes: vec![Write::Run(write)], ..Verdict::default() };
         if is_certain {
@@ -128,19 +119,17 @@ impl Args {
             verdict.changes.push(Change::value("command", None, Some(words)));
         }
         if call.check {
-            verdict = verdict
-                .with("msg", "Command would have run if not in check mode")
-                .with("rc", 0)
-                .with("stdout", "")
-                .with("stderr", "");
+            verdict.unknown_result = Some("what the command will say".into());
         }
         Ok(verdict.with("cmd", shown))
     }
 
     fn is_there(&self, path: &str, guest: &Known) -> Result<bool, Pause> {
         if path.contains(['*', '?', '[']) {
+            let root = path.split(['*', '?', '[']).next().unwrap_or_default();
+            let root = root.rsplit_once('/').map_or("/", |(directory, _)| directory).to_owned();
             let script = "for path in $1; do [ -e \"$path\" ] || [ -L \"$path\" ] && exit 0; done; exit 1";
-            return Ok(guest.output(guest::Command::script(script, [path]))?.is_success());
+            return Ok(guest.output(guest::Command::script(script, [path]).about(guest::About::Path(root)))?.is_success());
         }
         Ok(guest.lstat(path)?.is_some())
     }
@@ -228,7 +217,7 @@ pub fn report(call: &Call<'_>, verdict: Verdict, done: &[Done]) -> Result<Report
     report.result.insert("stdout_lines".into(), lines(&stdout));
     report.result.insert("stderr_lines".into(), lines(&stderr));
     report.result.insert("changed".into(), true.into());
-    Err(Failure { message: "non-zero return code".into(), result: report.result, place: None })
+    Err(Failure { message: "non-zero return code".into(), result: report.result, ..Failure::default() })
 }
 
 fn delta(elapsed: Duration) -> String {
@@ -239,6 +228,12 @@ fn delta(elapsed: Duration) -> String {
 fn moment(seconds: i64) -> String {
     let moment = jiff::Timestamp::from_second(seconds).map(|moment| jiff::tz::TimeZone::UTC.to_datetime(moment));
     moment.map(|moment| moment.strftime("%Y-%m-%d %H:%M:%S.000000").to_string()).unwrap_or_default()
+}
+
+/// The beginning of a long command.
+fn short(line: &str) -> String {
+    let first = line.lines().next().unwrap_or_default();
+    if first.chars().count() <= 60 && first == line { line.to_owned() } else { first.chars().take(60).chain(['…']).collect() }
 }
 
 /// A list of words, or a text, as a result has it.

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::guest::{Command, Done, Probe, Write};
-use crate::tasks::{Call, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Verdict};
+use crate::tasks::{Call, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::ansible::{parse_json, python_json, text};
 use crate::template::{ValueKind, map};
 
@@ -109,6 +109,10 @@ impl Module for Uri {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["dest"])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -120,8 +124,7 @@ impl Module for Uri {
             }
         }
         if call.check {
-            let skipped = Some("remote module (uri) does not support check mode".into());
-            return Ok(Verdict { skipped, ..Verdict::default() });
+            return Err(Pause::Unknown(format!("what {} answers", args.url)));
         }
         guest.want(["curl", "wget", "python3"].map(|tool| Probe::Which(tool.into())))?;
         let body = body(&args, call);
@@ -166,7 +169,7 @@ impl Module for Uri {
             let said = output.errors();
             let message = format!("Status code was -1 and not [{shown}]: Request failed: {}", said.trim());
             result.insert("status".into(), (-1).into());
-            return Err(Failure { message, result: std::mem::take(result), place: None });
+            return Err(Failure { message, result: std::mem::take(result), ..Failure::default() });
         };
         result.insert("status".into(), answer.status.into());
         result.insert("redirected".into(), (answer.url != args.url).into());
@@ -201,7 +204,7 @@ impl Module for Uri {
             "Status code was {} and not [{shown}]: HTTP Error {}: {}",
             answer.status, answer.status, answer.reason
         );
-        Err(Failure { message, result: report.result, place: None })
+        Err(Failure { message, result: report.result, ..Failure::default() })
     }
 }
 

@@ -13,8 +13,9 @@
 
 use serde::Deserialize;
 
+use crate::forecast::Effect;
 use crate::guest::{Command, Done, Write};
-use crate::tasks::{Call, Failure, Int, Known, Module, Pause, Report, TextList, Verdict};
+use crate::tasks::{Call, Failure, Int, Known, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::{Value, map};
 
 /// The module.
@@ -75,13 +76,17 @@ impl Module for WaitFor {
         }
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Nothing
+    }
+
+    fn foresee(&self, _: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        Ok(verdict.effects_and([]))
+    }
+
     fn inspect(&self, call: &Call<'_>, _: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
-        if call.check {
-            let skipped = Some("remote module (wait_for) does not support check mode".into());
-            return Ok(Verdict { skipped, ..Verdict::default() });
-        }
         let number = |value: Int| value.max(0).to_string();
         let what = match (&args.path, args.port) {
             (Some(_), _) => "path",
@@ -104,7 +109,8 @@ impl Module for WaitFor {
         ];
         let write = Write::Run(Command::script(WAIT, words));
         let state = format!("{:?}", args.state).to_lowercase();
-        let verdict = Verdict { changed: Some(false), writes: vec![write], ..Verdict::default() };
+        let unknown_result = call.check.then(|| "what is waited for".to_owned());
+        let verdict = Verdict { changed: Some(false), writes: vec![write], unknown_result, ..Verdict::default() };
         let none = || Value::from(());
         Ok(verdict
             .with("state", state)

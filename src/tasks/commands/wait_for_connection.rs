@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::forecast::Effect;
 use crate::guest::{Command, Write};
-use crate::tasks::{Call, Failure, Int, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Int, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -37,6 +38,14 @@ impl Module for WaitForConnection {
 
     fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
         call.args::<Args>().map(drop)
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
+    }
+
+    fn foresee(&self, _: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        Ok(verdict.effects_and([]))
     }
 
     fn inspect(&self, call: &Call<'_>, _: &Known) -> Result<Verdict, Pause> {

@@ -12,7 +12,7 @@
 
 use serde::Deserialize;
 
-use crate::tasks::{Call, Failure, Flag, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Module, Pause, Touches, Verdict};
 use crate::template::ansible::text;
 use crate::template::{Value, ValueKind};
 
@@ -40,6 +40,10 @@ impl Module for Assert {
 
     fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
         call.args::<Args>().map(drop)
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
     }
 
     fn inspect(&self, call: &Call<'_>, _: &Known) -> Result<Verdict, Pause> {

@@ -9,7 +9,7 @@
 
 use serde::Deserialize;
 
-use crate::tasks::{Call, Failure, Int, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Int, Known, Module, Pause, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -37,6 +37,10 @@ impl Module for Debug {
             return Err(Failure::new("debug: one of msg, var is given, not both"));
         }
         Ok(())
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
     }
 
     fn inspect(&self, call: &Call<'_>, _: &Known) -> Result<Verdict, Pause> {

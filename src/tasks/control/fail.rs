@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::tasks::{Call, Failure, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -25,6 +25,10 @@ impl Module for Fail {
 
     fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
         call.args::<Args>().map(drop)
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
     }
 
     fn inspect(&self, call: &Call<'_>, _: &Known) -> Result<Verdict, Pause> {

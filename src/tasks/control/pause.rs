@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::guest::Write;
-use crate::tasks::{Call, Failure, Flag, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -40,6 +40,10 @@ impl Module for Pausing {
             (None, None) => Err(Failure::new("pause: nobody is asked while plays run; give seconds or minutes")),
             _ => Ok(()),
         }
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
     }
 
     fn inspect(&self, call: &Call<'_>, _: &Known) -> Result<Verdict, Pause> {

@@ -8,8 +8,8 @@
 
 use serde::Deserialize;
 
-use crate::guest::Command;
-use crate::tasks::{Call, Failure, Known, Module, Pause, Verdict};
+use crate::guest::{About, Command};
+use crate::tasks::{Call, Failure, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -30,13 +30,17 @@ impl Module for Ping {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Nothing
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let data = args.data.unwrap_or_else(|| "pong".into());
         if data == "crash" {
             return Err(Failure::new("boom").into());
         }
-        guest.output(Command::new(["true"]))?;
+        guest.output(Command::new(["true"]).about(About::Nothing))?;
         Ok(Verdict::nothing().with("ping", data))
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! `cacheable` is accepted; facts are kept for one run.
 
-use crate::tasks::{Call, Failure, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Known, Module, Pause, Touches, Verdict};
 use crate::template::map;
 
 /// The module.
@@ -32,6 +32,10 @@ impl Module for SetFact {
             }
             None => Ok(()),
         }
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
     }
 
     fn inspect(&self, call: &Call<'_>, _: &Known) -> Result<Verdict, Pause> {

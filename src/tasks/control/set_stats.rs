@@ -8,7 +8,7 @@
 
 use serde::Deserialize;
 
-use crate::tasks::{Call, Failure, Flag, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -32,6 +32,10 @@ impl Module for SetStats {
 
     fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
         call.args::<Args>().map(drop)
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
     }
 
     fn inspect(&self, call: &Call<'_>, _: &Known) -> Result<Verdict, Pause> {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::attributes::Wanted;
 use super::place::{Holding, Placed, place};
 use crate::guest::{FileKind, Probe};
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ansible::python_regex;
 
 /// The module.
@@ -51,6 +51,10 @@ impl Module for Assemble {
         args.regexp.as_deref().map(|regexp| python_regex(regexp, false)).transpose().map(drop).map_err(Failure::new)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["dest"])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let pieces = if args.remote_src.unwrap_or(true) { args.of_guest(guest)? } else { args.of_here(call)? };
@@ -61,6 +65,7 @@ impl Module for Assemble {
             backup: args.backup,
             keep: false,
             validate: args.validate.as_deref(),
+            makes_parent: false,
         };
         Ok(place(placed, call, guest)?.with("src", args.src.as_str()).with("msg", "OK"))
     }

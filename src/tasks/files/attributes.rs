@@ -21,14 +21,11 @@ pub const NEW_FILE: u32 = 0o644;
 pub const NEW_DIRECTORY: u32 = 0o755;
 
 impl Wanted {
-    /// Owner and group must be there. In check mode one that is not may be made by an earlier task.
-    pub fn check(&self, guest: &Known, check: bool) -> Result<(), Pause> {
+    /// Owner and group must be there.
+    pub fn check(&self, guest: &Known) -> Result<(), Pause> {
         let user = self.owner.as_ref().map(|owner| crate::guest::Probe::User(owner.clone()));
         let group = self.group.as_ref().map(|group| crate::guest::Probe::Group(group.clone()));
         guest.want(user.into_iter().chain(group))?;
-        if check {
-            return Ok(());
-        }
         if let Some(owner) = self.owner.as_ref().filter(|owner| owner.parse::<u32>().is_err())
             && guest.user(owner)?.is_none()
         {

@@ -14,7 +14,7 @@
 use serde::Deserialize;
 
 use crate::guest::{Attributes, Content, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -66,15 +66,14 @@ impl Module for AuthorizedKey {
         }
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Anything
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
         let Some(user) = guest.user(&args.user)?.cloned() else {
-            if call.check {
-                let mut verdict = Verdict::nothing();
-                verdict.changes.push(Change::value("authorized keys", None, Some(args.user)));
-                return Ok(verdict);
-            }
             return Err(Failure::new(format!("Failed to lookup user {}: no such user", args.user)).into());
         };
         let path = args.path.clone().unwrap_or_else(|| format!("{}/.ssh/authorized_keys", user.home));

@@ -17,7 +17,7 @@
 use serde::Deserialize;
 
 use super::edit::Edit;
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ansible::python_regex;
 
 /// The module.
@@ -77,6 +77,10 @@ impl Module for BlockInFile {
         args.edited("").map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["path", "dest", "name"])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -84,7 +88,6 @@ impl Module for BlockInFile {
         if takes && !args.create && guest.stat(&args.path)?.is_none() {
             return match args.state {
                 State::Absent => Ok(Verdict::nothing().with("msg", "File not present")),
-                State::Present if call.check => Ok(Verdict::nothing()),
                 State::Present => Err(super::edit::missing(&args.path).into()),
             };
         }
@@ -95,7 +98,7 @@ impl Module for BlockInFile {
             args.validate.as_deref(),
             (&args.mode, &args.owner, &args.group),
         );
-        let before = edit.text(call, guest)?;
+        let before = edit.text(guest)?;
         let after = args.edited(before.as_deref().unwrap_or_default())?;
         let message = match &before {
             None if !after.is_empty() => "File created",

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::attributes::{NEW_DIRECTORY, Wanted};
 use super::place::{Holding, Placed, place, probes};
 use crate::guest::{Algorithm, Attributes, FileKind, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Mode, Module, Pause, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ValueKind;
 use crate::template::ansible::{python_json, text};
 
@@ -82,6 +82,10 @@ impl Module for Copy {
         }
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["dest"])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -93,7 +97,7 @@ impl Module for Copy {
             if args.dest.ends_with('/') {
                 return Err(Failure::new(format!("can not use content with a dir as dest: {}", args.dest)).into());
             }
-            return args.file(&args.dest, Holding::Bytes(bytes.into_bytes()), None, call, guest);
+            return args.file(&args.dest, Holding::Bytes(bytes.into_bytes()), (None, false), call, guest);
         }
         let src = args.src.clone().unwrap_or_default();
         if args.remote_src { args.within(&src, call, guest) } else { args.of_here(&src, call, guest) }
@@ -114,7 +118,7 @@ impl Args {
         &self,
         path: &str,
         content: Holding,
-        preserved: Option<u32>,
+        (preserved, makes_parent): (Option<u32>, bool),
         call: &Call<'_>,
         guest: &Known,
     ) -> Result<Verdict, Pause> {
@@ -125,6 +129,7 @@ impl Args {
             backup: self.backup,
             keep: self.force == Some(false),
             validate: self.validate.as_deref(),
+            makes_parent,
         };
         place(placed, call, guest)
     }
@@ -163,7 +168,7 @@ impl Args {
         let inner = match made {
             // The directory is not there yet, nor is the file.
             true => self.new_file(&path, content, Some(local.mode), call, guest)?,
-            false => self.file(&path, content, Some(local.mode), call, guest)?,
+            false => self.file(&path, content, (Some(local.mode), false), call, guest)?,
         };
         verdict.changes.extend(inner.changes);
         verdict.writes.extend(inner.writes);
@@ -171,7 +176,7 @@ impl Args {
         Ok(verdict.with("src", found.display().to_string()))
     }
 
-    /// As [`Args::file`] in check mode: it is not minded that the directory is not there.
+    /// As [`Args::file`], in a directory that is made by this task.
     fn new_file(
         &self,
         path: &str,
@@ -180,8 +185,7 @@ impl Args {
         call: &Call<'_>,
         guest: &Known,
     ) -> Result<Verdict, Pause> {
-        let relaxed = Call { check: true, ..*call };
-        self.file(path, content, mode, &relaxed, guest)
+        self.file(path, content, (mode, true), call, guest)
     }
 
     fn directory(&self, path: &str) -> Write {
@@ -273,7 +277,7 @@ impl Args {
             let dest = self.dest.trim_end_matches('/');
             let path = if goes_into { format!("{dest}/{name}") } else { self.dest.clone() };
             let checksum = guest.hash(bare, Algorithm::Sha1)?.unwrap_or_default().to_owned();
-            let mode = Some(stat.mode);
+            let mode = (Some(stat.mode), false);
             let verdict = self.file(&path, Holding::Guest(bare.to_owned(), checksum, stat.size), mode, call, guest)?;
             return Ok(verdict.with("src", src));
         }

@@ -1,8 +1,8 @@
 //! Text files that are edited: read, changed, put in place.
 
-use super::attributes::Wanted;
+use super::attributes::{NEW_DIRECTORY, Wanted};
 use super::place::{Holding, Placed, place};
-use crate::guest::{FileKind, Probe};
+use crate::guest::{Attributes, FileKind, Probe, Write};
 use crate::tasks::{Call, Failure, Known, Mode, Pause, Verdict};
 
 /// How a file is edited.
@@ -38,8 +38,8 @@ impl<'a> Edit<'a> {
         Edit { path, create, backup, validate, wanted }
     }
 
-    /// The text that is there. In check mode a file that an earlier task may make is an empty one.
-    pub fn text(&self, call: &Call<'_>, guest: &Known) -> Result<Option<String>, Pause> {
+    /// The text that is there.
+    pub fn text(&self, guest: &Known) -> Result<Option<String>, Pause> {
         guest.want([
             Probe::Stat { path: self.path.to_owned(), follow: true },
             Probe::Read { path: self.path.to_owned() },
@@ -54,16 +54,16 @@ impl<'a> Edit<'a> {
                     .map(Some)
                     .map_err(|_| Failure::new(format!("{}: it is no UTF-8, and stays as it is", self.path)).into())
             }
-            None if self.create || call.check => Ok(None),
+            None if self.create => Ok(None),
             None => Err(missing(self.path).into()),
         }
     }
 
     /// The verdict for what the text is to be.
     pub fn put(self, text: String, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
-        // With `create` the directories above are made as well; in check mode they may be by then.
-        let relaxed = Call { check: true, ..*call };
-        let call = if self.create { &relaxed } else { call };
+        // With `create` the directories above are made as well.
+        let parent = super::place::parent(self.path).to_owned();
+        let is_first = self.create && guest.stat(self.path)?.is_none() && guest.stat(&parent)?.is_none();
         let placed = Placed {
             path: self.path,
             content: Holding::Bytes(text.into_bytes()),
@@ -71,8 +71,13 @@ impl<'a> Edit<'a> {
             backup: self.backup,
             keep: false,
             validate: self.validate,
+            makes_parent: self.create,
         };
         let mut verdict = place(placed, call, guest)?;
+        if is_first {
+            let attributes = Attributes { mode: Some(NEW_DIRECTORY), ..Attributes::default() };
+            verdict.writes.insert(0, Write::Directory { path: parent, attributes });
+        }
         let kept = verdict.result.get("backup_file").cloned();
         let attributes = ["owner", "group", "mode", "uid", "gid", "size", "state"];
         verdict.result.retain(|name, _| attributes.contains(&name.as_str()));

@@ -11,7 +11,7 @@
 use serde::Deserialize;
 
 use crate::guest::{Algorithm, FileKind, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -36,6 +36,10 @@ impl Module for Fetch {
 
     fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
         call.args::<Args>().map(drop)
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::attributes::{NEW_DIRECTORY, NEW_FILE, Wanted, state_of};
 use crate::guest::{Attributes, FileKind, Probe, Stat, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Mode, Module, Pause, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -86,6 +86,10 @@ impl Module for File {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["path", "dest", "name"])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -93,7 +97,7 @@ impl Module for File {
         let both = [true, false].map(|follow| Probe::Stat { path: path.clone(), follow });
         guest.want(both)?;
         let itself = guest.lstat(&path)?.cloned();
-        args.wanted().check(guest, call.check)?;
+        args.wanted().check(guest)?;
         let state = match (args.state, &itself) {
             (Some(state), _) => state,
             (None, _) if args.recurse => State::Directory,
@@ -107,9 +111,9 @@ impl Module for File {
         let verdict = match state {
             State::Absent => args.absent(&path, itself.as_ref()),
             State::Directory => args.directory(&path, guest)?,
-            State::Link => args.link(&path, itself.as_ref(), call, guest)?,
-            State::Hard => args.hard(&path, itself.as_ref(), call, guest)?,
-            State::Touch => args.touch(&path, call, guest)?,
+            State::Link => args.link(&path, itself.as_ref(), guest)?,
+            State::Hard => args.hard(&path, itself.as_ref(), guest)?,
+            State::Touch => args.touch(&path, guest)?,
             State::File => args.file(&path, guest)?,
         };
         Ok(verdict)
@@ -212,7 +216,7 @@ impl Args {
         Ok(verdict)
     }
 
-    fn link(&self, path: &str, itself: Option<&Stat>, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
+    fn link(&self, path: &str, itself: Option<&Stat>, guest: &Known) -> Result<Verdict, Pause> {
         let there = itself.and_then(|stat| stat.target.clone());
         let Some(src) = self.src.clone().or(there.clone().filter(|_| self.follow.is_some() || self.src.is_none()))
         else {
@@ -223,7 +227,7 @@ impl Args {
             _ => src.clone(),
         };
         let target = guest.stat(&absolute)?.cloned();
-        if target.is_none() && !self.force && !call.check {
+        if target.is_none() && !self.force {
             return Err(Failure::new(format!(
                 "src file does not exist, use \"force=yes\" if you really want to create the link: {absolute}"
             ))
@@ -275,14 +279,9 @@ impl Args {
         Ok(verdict.with("dest", path).with("src", src).with("state", "link"))
     }
 
-    fn hard(&self, path: &str, itself: Option<&Stat>, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
+    fn hard(&self, path: &str, itself: Option<&Stat>, guest: &Known) -> Result<Verdict, Pause> {
         let src = self.src.clone().unwrap_or_default();
         let Some(target) = guest.stat(&src)?.cloned() else {
-            if call.check {
-                let mut verdict = Verdict::nothing();
-                verdict.changes.push(Change::value("link", None, Some(src.clone())));
-                return Ok(verdict.with("dest", path).with("src", src).with("state", "hard"));
-            }
             return Err(Failure::new("src does not exist").with("dest", path).with("src", src).into());
         };
         let is_same = itself.is_some_and(|stat| (stat.inode, stat.device) == (target.inode, target.device));
@@ -307,7 +306,7 @@ impl Args {
         Ok(verdict.with("dest", path).with("src", src).with("state", "hard"))
     }
 
-    fn touch(&self, path: &str, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
+    fn touch(&self, path: &str, guest: &Known) -> Result<Verdict, Pause> {
         let stat = guest.stat(path)?.cloned();
         let time = |given: &Option<String>,
                     format: &Option<String>,
@@ -335,7 +334,7 @@ impl Args {
         let wanted = self.wanted();
         let mut verdict = Verdict::nothing();
         if stat.is_none() {
-            super::place::parent_is_there(path, call, guest)?;
+            super::place::parent_is_there(path, guest)?;
         }
         if stat.is_none() || changes_m || changes_a {
             let before = if stat.is_some() { "file" } else { "absent" };

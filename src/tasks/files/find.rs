@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use super::stat::{algorithm, described};
 use crate::guest::{Entry, FileKind, Probe};
-use crate::tasks::{Call, Failure, Flag, Int, Known, Module, Pause, TextList, Verdict};
+use crate::tasks::{Call, Failure, Flag, Int, Known, Module, Pause, TextList, Touches, Verdict};
 use crate::template::ansible::python_regex;
 use crate::template::{Value, map};
 
@@ -85,6 +85,10 @@ impl Module for Find {
         args.names(&args.excludes)?;
         args.age.as_deref().map(age).transpose()?;
         args.size.as_deref().map(size).transpose().map(drop)
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {

@@ -17,8 +17,9 @@ use serde::Deserialize;
 
 use super::attributes::{NEW_FILE, Wanted};
 use super::stat::algorithm;
-use crate::guest::{Algorithm, Command, Done, FileKind, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Mode, Module, Pause, Report, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Algorithm, Command, Done, FileKind, Probe, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Mode, Module, Pause, Report, Touches, Verdict};
 use crate::template::ansible::text;
 
 /// The module.
@@ -72,6 +73,16 @@ impl Module for GetUrl {
         args.sum().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["dest"])
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let why = format!("what `{}` fetches", call.name);
+        let dest = verdict.result.get("dest").map(ToString::to_string).unwrap_or_default();
+        Ok(verdict.effects_and([]).into_iter().chain([Effect::unknown(Scope::Path(dest), why)]).collect())
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let is_directory =
@@ -84,11 +95,11 @@ impl Module for GetUrl {
             Probe::Stat { path: dest.clone(), follow: true },
             Probe::Hash { path: dest.clone(), algorithm: Algorithm::Sha1 },
         ])?;
-        wanted.check(guest, call.check)?;
+        wanted.check(guest)?;
         let stat = guest.stat(&dest)?.cloned();
         let sum = match args.sum()? {
             Some((algorithm, sum)) if sum.contains("://") => {
-                let listed = guest.output(fetched(&sum, &args, call))?;
+                let listed = guest.output(fetched(&sum, &args, call).about(About::Named(sum.clone())))?;
                 if !listed.is_success() {
                     return Err(Failure::new(format!(
                         "the sums at {sum} cannot be fetched: {}",

@@ -12,7 +12,7 @@
 use serde::Deserialize;
 
 use super::edit::Edit;
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, TextList, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -76,12 +76,16 @@ impl Module for IniFile {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["path", "dest"])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
         let create = args.create.unwrap_or(true);
         let edit = Edit::of(&args.path, create, args.backup, None, (&args.mode, &args.owner, &args.group));
-        let before = edit.text(call, guest)?;
+        let before = edit.text(guest)?;
         let (after, message) = args.edited(before.as_deref().unwrap_or_default());
         let is_same = before.as_deref().unwrap_or_default() == after;
         let verdict = if is_same { edit.keep(before, call, guest)? } else { edit.put(after, call, guest)? };

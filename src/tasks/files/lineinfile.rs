@@ -15,7 +15,7 @@ use fancy_regex::Regex;
 use serde::Deserialize;
 
 use super::edit::Edit;
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ansible::{python_expand, python_regex};
 
 /// The module.
@@ -89,6 +89,10 @@ impl Module for LineInFile {
         }
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["path", "dest", "name"])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -98,7 +102,7 @@ impl Module for LineInFile {
         if args.state == State::Absent && guest.stat(&args.path)?.is_none() {
             return Ok(Verdict::nothing().with("msg", "file not present").with("found", 0));
         }
-        let before = edit.text(call, guest)?;
+        let before = edit.text(guest)?;
         let lines: Vec<String> = split(before.as_deref().unwrap_or_default());
         let (after, message, found) = match args.state {
             State::Present => args.present(lines)?,

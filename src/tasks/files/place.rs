@@ -27,6 +27,8 @@ pub struct Placed<'a> {
     pub keep: bool,
     /// What must accept the content first; `%s` is the file.
     pub validate: Option<&'a str>,
+    /// The directory is made by the same task, if it is not there.
+    pub makes_parent: bool,
 }
 
 /// Content.
@@ -72,15 +74,15 @@ pub fn probes(path: &str) -> [Probe; 2] {
 /// Compares, and says what brings the content there. The result has Ansible's `dest`, `checksum`, `md5sum`, `size`,
 /// `owner`, `group`, `uid`, `gid`, `mode`, `state` and `backup_file`.
 pub fn place(placed: Placed<'_>, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
-    let Placed { path, content, wanted, backup, keep, validate } = placed;
+    let Placed { path, content, wanted, backup, keep, validate, makes_parent } = placed;
     guest.want(probes(path))?;
-    wanted.check(guest, call.check)?;
+    wanted.check(guest)?;
     let before = guest.stat(path)?.cloned();
     if before.as_ref().is_some_and(|stat| stat.kind == FileKind::Directory) {
         return Err(Failure::new(format!("can not use content with a dir as dest: {path}")).into());
     }
-    if before.is_none() {
-        parent_is_there(path, call, guest)?;
+    if before.is_none() && !makes_parent {
+        parent_is_there(path, guest)?;
     }
     let checksum = content.sha1();
     let there = guest.hash(path, Algorithm::Sha1)?;
@@ -107,7 +109,9 @@ pub fn place(placed: Placed<'_>, call: &Call<'_>, guest: &Known) -> Result<Verdi
             path: path.to_owned(),
             content: match &content {
                 Holding::Bytes(bytes) => Content::Bytes(Arc::from(bytes.as_slice())),
-                Holding::Local(local, ..) => Content::Local(local.clone()),
+                Holding::Local(local, sha1, size) => {
+                    Content::Local { path: local.clone(), sha1: sha1.clone(), size: *size }
+                },
                 Holding::Guest(source, ..) => Content::Guest(source.clone()),
             },
             attributes,
@@ -139,14 +143,19 @@ pub fn validation(text: &str) -> Result<Vec<String>, Failure> {
     crate::tasks::shell_words(text).map_err(|error| Failure::new(format!("validate: {error}")))
 }
 
-/// The directory must be there; in check mode an earlier task may make it.
-pub fn parent_is_there(path: &str, call: &Call<'_>, guest: &Known) -> Result<(), Pause> {
-    let parent = match path.rsplit_once('/') {
+/// The directory of a path.
+pub fn parent(path: &str) -> &str {
+    match path.rsplit_once('/') {
         Some(("", _)) | None => "/",
         Some((parent, _)) => parent,
-    };
+    }
+}
+
+/// The directory must be there.
+pub fn parent_is_there(path: &str, guest: &Known) -> Result<(), Pause> {
+    let parent = parent(path);
     let is_there = guest.stat(parent)?.is_some_and(|stat| stat.kind == FileKind::Directory);
-    if is_there || call.check {
+    if is_there {
         return Ok(());
     }
     Err(Failure::new(format!("Destination directory {parent} does not exist")).into())

@@ -10,7 +10,7 @@
 use serde::Deserialize;
 
 use super::edit::Edit;
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ansible::{python_regex, python_sub};
 
 /// The module.
@@ -51,11 +51,15 @@ impl Module for Replace {
         args.edited("").map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["path", "dest", "name"])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let edit =
             Edit::of(&args.path, false, args.backup, args.validate.as_deref(), (&args.mode, &args.owner, &args.group));
-        let Some(before) = edit.text(call, guest)? else { return Ok(Verdict::nothing().with("msg", "")) };
+        let Some(before) = edit.text(guest)? else { return Ok(Verdict::nothing().with("msg", "")) };
         let (after, count) = args.edited(&before)?;
         let message = if count > 0 && after != before { format!("{count} replacements made") } else { String::new() };
         Ok(edit.put(after, call, guest)?.with("msg", message))

@@ -12,8 +12,8 @@
 use serde::Deserialize;
 
 use super::attributes::octal;
-use crate::guest::{Algorithm, Command, FileKind, Probe, Stat};
-use crate::tasks::{Call, Failure, Flag, Known, Map, Module, Pause, Verdict};
+use crate::guest::{About, Algorithm, Command, FileKind, Probe, Stat};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 use crate::template::{Value, map};
 
 /// The module.
@@ -65,6 +65,10 @@ impl Module for StatModule {
         algorithm(args.checksum_algorithm.as_deref().unwrap_or("sha1")).map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Nothing
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let algorithm = algorithm(args.checksum_algorithm.as_deref().unwrap_or("sha1"))?;
@@ -85,7 +89,7 @@ impl Module for StatModule {
             result.insert("checksum".into(), hash.into());
         }
         if let Some(target) = &stat.target {
-            let real = guest.output(Command::new(["readlink", "-f", "--", &args.path]))?.text();
+            let real = guest.output(Command::new(["readlink", "-f", "--", &args.path]).about(About::Path(args.path.clone())))?.text();
             result.insert("lnk_source".into(), real.trim_end_matches('\n').into());
             result.insert("lnk_target".into(), target.as_str().into());
         }

@@ -7,8 +7,9 @@
 
 use serde::Deserialize;
 
+use crate::forecast::Effect;
 use crate::guest::{Command, Done, Write};
-use crate::tasks::{Call, Change, Failure, Known, Module, Pause, Report, Verdict};
+use crate::tasks::{Call, Change, Failure, Known, Module, Pause, Report, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -42,6 +43,14 @@ impl Module for TempFile {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Nothing
+    }
+
+    fn foresee(&self, _: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        Ok(verdict.effects_and([]))
+    }
+
     fn inspect(&self, call: &Call<'_>, _: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let (flag, state) = if args.state == State::Directory { ("-d", "directory") } else { ("", "file") };
@@ -56,6 +65,7 @@ printf %s "$made""#;
         let command = Command::script(script, words).user(call.user.map(str::to_owned));
         verdict.change(Change::value("temporary path", None, Some(state.into())), Write::Run(command));
         let mode = if args.state == State::Directory { "0700" } else { "0600" };
+        verdict.unknown_result = call.check.then(|| "the name of a temporary file".to_owned());
         Ok(verdict.with("state", state).with("mode", mode))
     }
 

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::attributes::Wanted;
 use super::place::{Holding, Placed, place};
 use crate::guest::FileKind;
-use crate::tasks::{Call, Failure, Flag, Known, Map, Mode, Module, Pause, TemplateOptions, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Mode, Module, Pause, TemplateOptions, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -85,6 +85,10 @@ impl Module for Template {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["dest"])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -120,6 +124,7 @@ impl Module for Template {
             backup: args.backup,
             keep: args.force == Some(false),
             validate: args.validate.as_deref(),
+            makes_parent: false,
         };
         Ok(place(placed, call, guest)?.with("src", path.display().to_string()))
     }

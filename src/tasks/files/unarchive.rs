@@ -12,8 +12,9 @@
 use serde::Deserialize;
 
 use super::attributes::Wanted;
+use crate::forecast::{Effect, Scope};
 use crate::guest::{Attributes, Command, Content, Done, FileKind, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Mode, Module, Pause, Report, TextList, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Mode, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -64,6 +65,16 @@ impl Module for Unarchive {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["dest"])
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let why = format!("what `{}` unpacks there", call.name);
+        Ok(verdict.effects_and([Effect::unknown(Scope::Path(args.dest), why)]))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -73,26 +84,21 @@ impl Module for Unarchive {
             return Ok(Verdict::nothing().with("msg", format!("skipped, since {path} exists")));
         }
         let is_directory = guest.stat(&args.dest)?.is_some_and(|stat| stat.kind == FileKind::Directory);
-        if !is_directory && !call.check {
+        if !is_directory {
             return Err(Failure::new(format!("dest '{}' must be an existing dir", args.dest)).into());
         }
         let wanted = Wanted { mode: None, owner: args.owner.clone(), group: args.group.clone() };
-        wanted.check(guest, call.check)?;
+        wanted.check(guest)?;
         let is_url = args.src.contains("://");
         let is_remote = args.remote_src || is_url || args.copy == Some(false);
         let mut verdict = Verdict::nothing();
         if is_remote && !is_url {
             let found = guest.stat(&args.src)?;
-            if found.is_none() && !call.check {
+            if found.is_none() {
                 return Err(Failure::new(format!("Source '{}' does not exist", args.src)).into());
             }
-            if is_directory && found.is_some() {
-                let compared = guest.output(args.script("compare", &args.src))?;
-                return Ok(args.verdict(verdict, compared, &args.src));
-            }
-            verdict.changes.push(Change::value(args.dest.clone(), None, Some(format!("what {} holds", args.src))));
-            verdict.writes.push(Write::Run(args.script("extract", &args.src)));
-            return Ok(verdict.with("src", args.src.as_str()).with("dest", args.dest.as_str()));
+            let compared = guest.output(args.script("compare", &args.src))?;
+            return Ok(args.verdict(verdict, compared, &args.src));
         }
         if is_url {
             let mut command = args.script("fetch", &args.src);
@@ -108,14 +114,13 @@ impl Module for Unarchive {
         let name = local.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = format!("/tmp/.lxdeploy-{}-{name}", &described.sha1[..12.min(described.sha1.len())]);
         if call.check && guest.stat(&beside)?.is_none() {
-            verdict.changes.push(Change::value(args.dest.clone(), None, Some(format!("what {name} holds"))));
-            return Ok(verdict.with("src", local.display().to_string()).with("dest", args.dest.as_str()));
+            return Err(Pause::Unknown(format!("what {name} holds is compared in the guest")));
         }
         if call.round == 0 {
             let attributes = Attributes { mode: Some(0o600), ..Attributes::default() };
             verdict.writes.push(Write::File {
                 path: beside,
-                content: Content::Local(local),
+                content: Content::Local { path: local, sha1: described.sha1, size: described.size },
                 attributes,
                 backup: None,
                 validate: None,

@@ -16,8 +16,9 @@
 use serde::Deserialize;
 
 use super::apt;
-use crate::guest::{Command, Done, PackageManager, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Report, TextList, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Done, PackageManager, Probe, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -67,6 +68,17 @@ impl Module for Apk {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Packages
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let runs = !verdict.writes.is_empty();
+        let why = format!("what `{}` brings", call.name);
+        let brings = Effect::unknown(Scope::Packages, why);
+        Ok(runs.then_some(brings).into_iter().chain(super::foreseen(PackageManager::Apk, verdict)).collect())
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let names: Vec<&str> = args.name.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
@@ -81,7 +93,7 @@ impl Module for Apk {
                 words.push("--available");
             }
             let simulated: Vec<&str> = words.iter().copied().chain(["--simulate"]).collect();
-            let text = guest.output(apk(&args, &simulated))?.text();
+            let text = guest.output(apk(&args, &simulated).about(About::Packages))?.text();
             let changes: Vec<Change> = text.lines().filter_map(simulated_change).collect();
             if !changes.is_empty() {
                 verdict.changes.extend(changes);

@@ -31,8 +31,9 @@ use serde::Deserialize;
 
 use super::debian::{self, Spec};
 use super::{deb_file, joined};
-use crate::guest::{Command, Done, Output, PackageManager, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Look, Command, Done, Output, PackageManager, Probe, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -125,6 +126,14 @@ impl Module for Apt {
 
     fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
         read(call).map(drop)
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Packages
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+        foresee(call, verdict, guest)
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
@@ -220,6 +229,25 @@ pub(super) fn inspect(args: &Args, call: &Call<'_>, guest: &Known) -> Result<Ver
     Ok(verdict.with("cache_updated", updated.0).with("cache_update_time", updated.1))
 }
 
+/// What apt's commands leave: the lists as new as they are, and the packages that a simulation names.
+pub(super) fn foresee(call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+    let mut effects = vec![];
+    for write in &verdict.writes {
+        let Write::Run(command) = write else { continue };
+        let words: Vec<&str> = command.argv.iter().map(String::as_str).collect();
+        if words.contains(&"update") {
+            let now = call.controller.now();
+            let output = Output { stdout: format!("{now}\n{now}\n").into_bytes(), ..Output::default() };
+            effects.extend([Effect::Listed(PackageManager::Dpkg), Effect::Says(lists_age(), output)]);
+        } else if ["clean", "autoclean"].iter().any(|word| words.contains(word)) {
+            effects.push(Effect::unknown(Scope::Path("/var/cache/apt".into()), "what apt keeps"));
+        } else {
+            effects.extend(debian::foreseen(command, verdict, guest)?);
+        }
+    }
+    Ok(effects)
+}
+
 /// The result with apt's own words.
 pub(super) fn finish(call: &Call<'_>, verdict: Verdict, done: &[Done]) -> Result<Report, Failure> {
     let outputs: Vec<&Output> = done.iter().filter_map(Done::output).collect();
@@ -261,11 +289,16 @@ enum Cache {
     AsItIs(i64),
 }
 
+/// How old the package lists are.
+fn lists_age() -> Look {
+    Command::script(debian::LISTS_AGE, [] as [&str; 0]).about(About::Named("package lists".into()))
+}
+
 /// Are the package lists to be fetched first?
 fn update(args: &Args, call: &Call<'_>, guest: &Known, specs: &[Spec]) -> Result<Cache, Pause> {
     // Everything that the first look will need travels together.
     let probes = specs.iter().filter(|spec| !spec.is_pattern()).map(Spec::probe);
-    let age = Probe::Output(Command::script(debian::LISTS_AGE, [] as [&str; 0]));
+    let age = Probe::Output(lists_age());
     guest.want(probes.chain([age.clone()]))?;
     let output = guest.ask(age)?;
     let crate::guest::Answer::Output(output) = output else { return Ok(Cache::AsItIs(0)) };
@@ -328,6 +361,11 @@ fn install(args: &Args, specs: &[Spec], options: &[String], guest: &Known, verdi
         }
         let candidate = spec.candidate(package, guest, args.default_release.as_deref())?;
         if is_there && (candidate.is_none() || candidate == package.installed) {
+            continue;
+        }
+        if package.is_awaited && candidate.is_none() {
+            verdict.changes.push(Change::value(format!("package {}", spec.name), None, Some("(the newest)".into())));
+            missing.push(spec);
             continue;
         }
         if candidate.is_none() && !package.is_virtual && !package.is_provided {
@@ -394,7 +432,7 @@ fn upgrade(args: &Args, options: &[String], guest: &Known, verdict: &mut Verdict
     }
     let mut simulated = options.clone();
     simulated.push("-s".into());
-    let output = guest.output(debian::apt(&simulated, [word]))?;
+    let output = guest.output(debian::apt(&simulated, [word]).about(About::Packages))?;
     let changes = debian::simulated(&output.text());
     if !changes.is_empty() {
         verdict.changes.extend(changes);
@@ -419,7 +457,7 @@ fn clean_up(args: &Args, word: &str, options: &[String], guest: &Known, verdict:
 /// True if a simulation would do something.
 fn would(guest: &Known, options: &[String], words: &[String]) -> Result<bool, Pause> {
     let simulated: Vec<String> = options.iter().cloned().chain(["-s".to_owned()]).collect();
-    let text = guest.output(debian::apt(&simulated, words.iter().cloned()))?.text();
+    let text = guest.output(debian::apt(&simulated, words.iter().cloned()).about(About::Packages))?.text();
     Ok(text.lines().any(|line| ["Inst ", "Remv ", "Purg ", "Del "].iter().any(|word| line.starts_with(word))))
 }
 

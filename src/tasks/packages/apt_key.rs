@@ -12,8 +12,9 @@
 use serde::Deserialize;
 
 use super::fetch;
-use crate::guest::{Command, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -43,6 +44,8 @@ enum State {
     Absent,
 }
 
+const KEYS: &str = "apt's keys";
+
 impl Module for AptKey {
     fn names(&self) -> &'static [&'static str] {
         &["apt_key"]
@@ -62,6 +65,16 @@ impl Module for AptKey {
         }
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Named(KEYS)
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let all = [Scope::Named(KEYS.into()), Scope::Path("/etc/apt".into())];
+        let why = format!("what `{}` makes of apt's keys", call.name);
+        Ok(verdict.effects_and(all.map(|scope| Effect::unknown(scope, why.clone())).into_iter().filter(|_| !verdict.writes.is_empty())))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -78,7 +91,7 @@ impl Module for AptKey {
         let id = id.trim_start_matches("0x").to_uppercase().replace(' ', "");
         let long = id.get(id.len().saturating_sub(16)..).unwrap_or(&id).to_owned();
         let short = id.get(id.len().saturating_sub(8)..).unwrap_or(&id).to_owned();
-        let listed = guest.output(apt_key(&args, &["adv", "--list-public-keys", "--keyid-format=long"]))?;
+        let listed = guest.output(apt_key(&args, &["adv", "--list-public-keys", "--keyid-format=long"]).about(About::Named(KEYS.into())))?;
         let keys = ids(&listed.text());
         let is_there = keys.iter().any(|key| if id.len() <= 8 { key.ends_with(&short) } else { *key == long });
         let mut verdict = Verdict::nothing()
@@ -116,7 +129,7 @@ trap 'rm -rf "$GNUPGHOME"' EXIT
         (_, _, Some(data)) => Command::script(&format!("{show}{gpg}"), [] as [&str; 0]).stdin(data.as_bytes()),
         _ => return Err(Failure::new("apt_key: `id` is needed").into()),
     };
-    let output = guest.output(command)?;
+    let output = guest.output(command.about(About::Named("a key".into())))?;
     match ids(&output.text()).first() {
         Some(id) => Ok(id.clone()),
         None => Err(Failure::new(format!("apt_key: no key in what was given: {}", output.errors().trim())).into()),

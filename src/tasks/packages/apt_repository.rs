@@ -15,7 +15,8 @@
 
 use serde::Deserialize;
 
-use crate::guest::{Attributes, Command, Content, Entry, Write};
+use crate::forecast::Effect;
+use crate::guest::{Attributes, Command, Content, Entry, PackageManager, Write};
 use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Mode, Module, Pause, Verdict};
 use crate::template::Value;
 
@@ -78,6 +79,11 @@ impl Module for AptRepository {
             )));
         }
         Ok(())
+    }
+
+    fn foresee(&self, _: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let update = verdict.writes.iter().any(|write| matches!(write, Write::Run(_)));
+        Ok(verdict.effects_and(update.then_some(Effect::Listed(PackageManager::Dpkg))))
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {

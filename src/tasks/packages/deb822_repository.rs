@@ -21,6 +21,7 @@
 use serde::Deserialize;
 
 use super::fetch;
+use crate::forecast::{Effect, Scope};
 use crate::guest::{Attributes, Content, Probe, Write};
 use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Mode, Module, Pause, TextList, Verdict};
 use crate::template::Value;
@@ -74,6 +75,13 @@ impl Module for Deb822Repository {
 
     fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
         call.args::<Args>().map(drop)
+    }
+
+    fn foresee(&self, _: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let why = "the key that is fetched";
+        let keys = Effect::unknown(Scope::Path("/etc/apt/keyrings".into()), why);
+        let fetches = verdict.writes.iter().any(|write| matches!(write, Write::Run(_)));
+        Ok(verdict.effects_and(fetches.then_some(keys)))
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {

@@ -1,7 +1,7 @@
 //! `apt`'s `deb:`: a package that comes as a file.
 
 use super::debian;
-use crate::guest::{Command, PackageManager, Write};
+use crate::guest::{About, Command, PackageManager, Write};
 use crate::tasks::{Change, Failure, Known, Pause, Verdict};
 
 /// A package file, in the guest or behind a URL. `Some` where something is to be done before it can be looked at.
@@ -27,7 +27,7 @@ pub fn install(
             ..Verdict::default()
         }));
     }
-    let fields = guest.output(Command::new(["dpkg-deb", "-f", &path, "Package", "Version"]))?;
+    let fields = guest.output(Command::new(["dpkg-deb", "-f", &path, "Package", "Version"]).about(About::Path(path.clone())))?;
     if !fields.is_success() {
         return Err(Failure::new(format!("{deb} is no package: {}", fields.errors().trim())).into());
     }

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::guest::{Command, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
 use crate::template::{Value, ValueKind, map};
 
 /// The module.
@@ -49,6 +50,10 @@ enum Kind {
     Title,
 }
 
+fn topic(name: &str) -> String {
+    format!("debconf of {name}")
+}
+
 impl Module for Debconf {
     fn names(&self) -> &'static [&'static str] {
         &["debconf"]
@@ -64,12 +69,22 @@ impl Module for Debconf {
         }
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Named("debconf")
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let all = Effect::unknown(Scope::Named(topic(&args.name)), format!("what debconf knows of {}", args.name));
+        Ok(verdict.effects_and((!verdict.writes.is_empty()).then_some(all)))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         if guest.which("debconf-show")?.is_none() {
             return Err(Failure::new("debconf: the guest has no debconf-show; is it a Debian with debconf?").into());
         }
-        let shown = guest.output(Command::new(["debconf-show", &args.name]))?.text();
+        let shown = guest.output(Command::new(["debconf-show", &args.name]).about(About::Named(topic(&args.name))))?.text();
         let known = answers(&shown);
         let all = |known: &BTreeMap<String, String>| {
             map(known.iter().map(|(question, answer)| (question.clone(), answer.clone())))
@@ -83,7 +98,7 @@ impl Module for Debconf {
             Some(_) if kind == Kind::Password => {
                 let script = ". /usr/share/debconf/confmodule >/dev/null 2>&1; db_get \"$1\" && printf %s \"$RET\" >&3";
                 let command = Command::script(&format!("exec 3>&1; {script}"), [question.as_str()]);
-                let output = guest.output(command)?;
+                let output = guest.output(command.about(About::Named(topic(&args.name))))?;
                 output.is_success().then(|| output.text())
             }
             found => found.cloned(),

@@ -1,7 +1,9 @@
 //! What the modules of Debian's packages share: names with versions, apt's command line, what a simulation says.
 
-use crate::guest::{Command, Package, PackageManager, Probe};
-use crate::tasks::{Change, Failure, Known, Pause};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Package, PackageManager, Probe};
+use super::joined;
+use crate::tasks::{Change, Failure, Known, Pause, Verdict};
 
 /// Prints the time now, and when the package lists were last fetched.
 pub const LISTS_AGE: &str =
@@ -83,7 +85,7 @@ impl Spec {
         let newest = match options {
             Some(options) => {
                 let words = ["apt-cache"].into_iter().chain(options).chain(["policy", &self.name]);
-                let output = guest.output(Command::new(words))?;
+                let output = guest.output(Command::new(words).about(About::Packages))?;
                 let text = output.text();
                 let found = text.lines().find_map(|line| line.trim().strip_prefix("Candidate:").map(str::trim));
                 found.filter(|version| *version != "(none)").map(str::to_owned)
@@ -100,7 +102,7 @@ impl Spec {
                 if newest.as_deref().is_some_and(|newest| matches(wanted, newest)) {
                     return Ok(newest);
                 }
-                let output = guest.output(Command::new(["apt-cache", "madison", &self.name]))?;
+                let output = guest.output(Command::new(["apt-cache", "madison", &self.name]).about(About::Packages))?;
                 let text = output.text();
                 let mut versions = text.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
                 Ok(versions.find(|version| matches(wanted, version)).map(str::to_owned))
@@ -121,7 +123,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 
 /// dpkg's own comparison: `lt`, `le`, `eq`, `ge`, `gt`.
 pub fn compare(guest: &Known, left: &str, how: &str, right: &str) -> Result<bool, Pause> {
-    Ok(guest.output(Command::new(["dpkg", "--compare-versions", left, how, right]))?.is_success())
+    Ok(guest.output(Command::new(["dpkg", "--compare-versions", left, how, right]).about(About::Nothing))?.is_success())
 }
 
 /// Puts all that match in a pattern's place: of what is installed, or of what there is.
@@ -132,7 +134,7 @@ pub fn expand(specs: &mut Vec<Spec>, is_installed: bool, guest: &Known) -> Resul
         } else {
             Command::new(["apt-cache", "pkgnames"])
         };
-        let text = guest.output(command)?.text();
+        let text = guest.output(command.about(About::Packages))?.text();
         let mut expanded = vec![];
         for spec in specs.drain(..) {
             if !spec.is_pattern() || spec.name.ends_with('^') {
@@ -150,6 +152,62 @@ pub fn expand(specs: &mut Vec<Spec>, is_installed: bool, guest: &Known) -> Resul
         *specs = expanded;
     }
     guest.want(specs.iter().map(Spec::probe))
+}
+
+/// What an apt-get that changes packages leaves, as its own simulation tells: packages that come with whatever they
+/// bring, and packages that go with their files.
+pub fn foreseen(command: &Command, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+    let named = || joined(verdict.changes.iter().filter_map(|change| change.what.strip_prefix("package ").map(str::to_owned)));
+    let brings = || Effect::unknown(Scope::Packages, format!("what the package {} brings", named()));
+    let is_awaited = verdict.changes.iter().any(|change| change.after.as_deref() == Some("(the newest)"));
+    let start = command.argv.iter().position(|word| word == "apt-get").unwrap_or_default();
+    if is_awaited || !verdict.changes.iter().all(|change| change.what.starts_with("package ")) {
+        // The lists are not there yet that would tell; what is asked for is known.
+        let own = verdict.changes.iter().filter_map(|change| {
+            let name = change.what.strip_prefix("package ")?.to_owned();
+            let package = Package { installed: change.after.clone(), ..Package::default() };
+            Some(Effect::Package { manager: PackageManager::Dpkg, name, package })
+        });
+        return Ok(std::iter::once(brings()).chain(own).collect());
+    }
+    let mut simulated = Command { argv: command.argv[start..].to_vec(), ..command.clone() };
+    simulated.argv.insert(1, "-s".into());
+    let said = guest.output(simulated.about(About::Packages))?;
+    let changes = self::simulated(&said.text());
+    let name = |change: &Change| change.what.strip_prefix("package ").unwrap_or_default().to_owned();
+    let mut effects = vec![];
+    if changes.iter().any(|change| change.after.is_some()) {
+        let why = format!("what the package {} brings", joined(changes.iter().filter(|change| change.after.is_some()).map(name)));
+        effects.push(Effect::unknown(Scope::Missing, why));
+    }
+    let going: Vec<String> = changes.iter().filter(|change| change.after.is_none()).map(name).collect();
+    if !going.is_empty() {
+        let purges = command.argv.iter().any(|word| word == "--purge");
+        let why = format!("what goes with the package {}", joined(going.iter().cloned()));
+        let list = Command::new(["dpkg", "-L"].into_iter().map(str::to_owned).chain(going)).about(About::Packages);
+        let files = guest.output(list)?.text();
+        let mut paths: Vec<&str> = files.lines().filter(|path| path.starts_with('/')).collect();
+        paths.sort_unstable();
+        for (index, path) in paths.iter().enumerate() {
+            let is_directory = paths[index + 1..].iter().take_while(|next| next.starts_with(path)).any(|next| next[path.len()..].starts_with('/'));
+            if !is_directory && *path != "/." && (purges || !path.starts_with("/etc/")) {
+                effects.push(Effect::unknown(Scope::Path((*path).to_owned()), why.clone()));
+            }
+        }
+        let units = files.lines().filter_map(|path| path.rsplit_once("/systemd/system/")).map(|(_, unit)| unit);
+        effects.extend(units.map(|unit| Effect::unknown(Scope::Unit(unit.to_owned()), why.clone())));
+    }
+    effects.extend(changes.iter().map(|change| Effect::Package {
+        manager: PackageManager::Dpkg,
+        name: name(change),
+        package: Package {
+            installed: change.after.clone(),
+            candidate: change.after.clone().or_else(|| change.before.clone()),
+            is_configured: change.after.is_none(),
+            ..Package::default()
+        },
+    }));
+    Ok(effects)
 }
 
 /// What `apt-get -s` says it would do.

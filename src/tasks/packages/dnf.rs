@@ -20,8 +20,9 @@
 use serde::Deserialize;
 
 use super::apt;
-use crate::guest::{Command, Done, PackageManager, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Done, PackageManager, Probe, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -90,6 +91,17 @@ impl Module for Dnf {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Packages
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let runs = !verdict.writes.is_empty();
+        let why = format!("what `{}` brings", call.name);
+        let brings = Effect::unknown(Scope::Packages, why);
+        Ok(runs.then_some(brings).into_iter().chain(super::foreseen(PackageManager::Rpm, verdict)).collect())
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         if args.update_cache && call.round == 0 {
@@ -114,7 +126,7 @@ impl Module for Dnf {
                 };
                 let words: Vec<&str> =
                     if *name == "*" { vec![word, "--assumeno"] } else { vec![word, "--assumeno", name] };
-                let output = guest.output(dnf(&args, &words))?;
+                let output = guest.output(dnf(&args, &words).about(About::Packages))?;
                 if output.text().contains("Transaction Summary") {
                     verdict.changes.push(Change::value(
                         format!("packages {name}"),
@@ -131,7 +143,7 @@ impl Module for Dnf {
                 State::Present => !is_there && !args.update_only,
                 State::Absent => is_there,
                 State::Latest if !is_there => !args.update_only,
-                State::Latest => guest.output(dnf(&args, &["-q", "check-update", name]))?.code == 100,
+                State::Latest => guest.output(dnf(&args, &["-q", "check-update", name]).about(About::Packages))?.code == 100,
             };
             if differs {
                 let after = (args.state != State::Absent)
@@ -151,7 +163,7 @@ impl Module for Dnf {
         }
         chosen.extend(old);
         if args.autoremove {
-            let output = guest.output(dnf(&args, &["autoremove", "--assumeno"]))?;
+            let output = guest.output(dnf(&args, &["autoremove", "--assumeno"]).about(About::Packages))?;
             if output.text().contains("Transaction Summary") {
                 let change = Change::value("autoremove", None, Some("done".into()));
                 verdict.change(change, Write::Run(dnf(&args, &["autoremove"])));

@@ -23,8 +23,9 @@
 
 use serde::Deserialize;
 
-use crate::guest::{Command, Done, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Done, Probe, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -88,6 +89,16 @@ impl Module for Git {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Paths(&["dest"])
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let brings = Effect::unknown(Scope::Path(args.dest), format!("what {} holds", args.repo));
+        Ok(verdict.effects_and((!verdict.writes.is_empty()).then_some(brings)))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let git = args.executable.clone().unwrap_or_else(|| "git".into());
@@ -95,8 +106,13 @@ impl Module for Git {
             return Err(Failure::new("git: the guest has no git; install it first").into());
         }
         let repo = if args.repo.starts_with('/') { format!("file://{}", args.repo) } else { args.repo.clone() };
-        let look = Probe::Output(command(&args, call, LOOK, &[&git, &args.dest, &args.remote]));
-        let refs = Probe::Output(command(&args, call, "exec \"$1\" ls-remote \"$2\"", &[&git, &repo]));
+        let look = command(&args, call, LOOK, &[&git, &args.dest, &args.remote]);
+        let look = Probe::Output(look.about(About::Path(args.dest.clone())));
+        let refs = command(&args, call, "exec \"$1\" ls-remote \"$2\"", &[&git, &repo]);
+        let refs = Probe::Output(refs.about(match args.repo.starts_with('/') {
+            true => About::Path(args.repo.clone()),
+            false => About::Named(repo.clone()),
+        }));
         if args.update {
             guest.want([look.clone(), refs.clone()])?
         } else {
@@ -211,7 +227,7 @@ impl Module for Git {
 
 fn output(guest: &Known, probe: Probe) -> Result<&crate::guest::Output, Pause> {
     match probe {
-        Probe::Output(command) => guest.output(command),
+        Probe::Output(look) => guest.output(look),
         _ => Err(Failure::new("no command").into()),
     }
 }

@@ -20,7 +20,9 @@ mod version;
 
 use fancy_regex::Regex;
 
-use super::{Failure, Module};
+use super::{Change, Failure, Module, Verdict};
+use crate::forecast::Effect;
+use crate::guest::{Package, PackageManager};
 
 /// The modules of this family.
 pub const MODULES: &[&dyn Module] = &[
@@ -48,4 +50,14 @@ fn owned(words: &[&str]) -> Vec<String> {
 /// A shell's pattern as a regular expression over whole names.
 fn glob(pattern: &str) -> Result<Regex, Failure> {
     Regex::new(&super::glob_regex(pattern)).map_err(|error| Failure::new(format!("`{pattern}` is no pattern: {error}")))
+}
+
+/// The packages of a verdict as they will be, by the names that it changes.
+fn foreseen(manager: PackageManager, verdict: &Verdict) -> Vec<Effect> {
+    let package = |change: &Change| {
+        let name = change.what.strip_prefix("package ")?.to_owned();
+        let package = Package { installed: change.after.clone(), ..Package::default() };
+        Some(Effect::Package { manager, name, package })
+    };
+    verdict.changes.iter().filter_map(package).collect()
 }

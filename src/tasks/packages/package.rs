@@ -10,8 +10,9 @@
 use serde::Deserialize;
 
 use super::{apk, apt, dnf};
+use crate::forecast::Effect;
 use crate::guest::Done;
-use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Report, Verdict};
+use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Report, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -37,6 +38,15 @@ impl Module for Package {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Packages
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+        let (module, args) = chosen(call, guest)?;
+        module.foresee(&Call { args: &args, name: module.names()[0], ..*call }, verdict, guest)
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let (module, args) = chosen(call, guest)?;
         module.inspect(&Call { args: &args, name: module.names()[0], ..*call }, guest)
@@ -52,7 +62,7 @@ fn chosen(call: &Call<'_>, guest: &Known) -> Result<(&'static dyn Module, Map), 
     let args: Args = call.args()?;
     let manager = match args.uses.filter(|name| name != "auto") {
         Some(name) => name,
-        None => match call.fact("pkg_mgr") {
+        None => match call.fact("pkg_mgr")? {
             name if name.is_empty() => by_tools(guest)?,
             name => name,
         },

@@ -11,8 +11,8 @@
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use crate::guest::{Command, Probe};
-use crate::tasks::{Call, Failure, Known, Module, Pause, TextList, Verdict};
+use crate::guest::{About, Command, Probe};
+use crate::tasks::{Call, Failure, Known, Module, Pause, TextList, Touches, Verdict};
 use crate::template::{Value, map};
 
 /// The module.
@@ -40,6 +40,10 @@ impl Module for PackageFacts {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Nothing
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let tools = [("apt", "dpkg-query"), ("apk", "apk"), ("rpm", "rpm")];
@@ -52,9 +56,9 @@ impl Module for PackageFacts {
                 continue;
             }
             let packages = match manager {
-                "apt" => dpkg(&guest.output(Command::new(["dpkg-query", "-W", "-f", DPKG]))?.text()),
-                "apk" => apk(&guest.output(Command::new(["apk", "info", "-v"]))?.text()),
-                _ => rpm(&guest.output(Command::new(["rpm", "-qa", "--queryformat", RPM]))?.text()),
+                "apt" => dpkg(&guest.output(Command::new(["dpkg-query", "-W", "-f", DPKG]).about(About::Packages))?.text()),
+                "apk" => apk(&guest.output(Command::new(["apk", "info", "-v"]).about(About::Packages))?.text()),
+                _ => rpm(&guest.output(Command::new(["rpm", "-qa", "--queryformat", RPM]).about(About::Packages))?.text()),
             };
             let mut verdict = Verdict::nothing();
             let packages = packages.into_iter().map(|(name, list)| (name, Value::from(list)));

@@ -25,8 +25,9 @@ use serde::Deserialize;
 
 use super::version::{self, Requirement};
 use super::{apt, joined};
-use crate::guest::{Command, Done, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Report, TextList, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Done, Probe, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -67,6 +68,11 @@ enum State {
     Forcereinstall,
 }
 
+/// What commands say about an environment's packages.
+fn topic(args: &Args) -> String {
+    format!("pip's packages in {}", args.virtualenv.as_deref().unwrap_or("the system"))
+}
+
 impl Module for Pip {
     fn names(&self) -> &'static [&'static str] {
         &["pip"]
@@ -90,6 +96,23 @@ impl Module for Pip {
             return wrong("`version` is of a single name; write NAME==VERSION for each of several");
         }
         Ok(())
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Anything
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let why = format!("what `{}` installs", call.name);
+        let venv = args.virtualenv.as_ref().map(|path| beside(args.chdir.as_deref(), path));
+        let places = match &venv {
+            Some(venv) => vec![venv.clone()],
+            None => vec!["/usr/local".to_owned(), "/root/.local".to_owned()],
+        };
+        let all = places.into_iter().map(Scope::Path).chain([Scope::Named(topic(&args))]);
+        let all = all.map(|scope| Effect::unknown(scope, why.clone())).filter(|_| !verdict.writes.is_empty());
+        Ok(verdict.effects_and(all))
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
@@ -143,7 +166,7 @@ impl Module for Pip {
         } else if args.state == State::Absent || !is_opaque && args.state == State::Present {
             let listed =
                 run(&args, call, venv.as_deref(), pip.iter().cloned().chain(LIST.map(str::to_owned)).collect());
-            let output = guest.output(listed)?;
+            let output = guest.output(listed.about(About::Named(topic(&args))))?;
             if !output.is_success() {
                 return Err(Failure::new(format!("pip list failed: {}", output.errors().trim())).into());
             }
@@ -163,7 +186,7 @@ impl Module for Pip {
                 }
             }
         } else {
-            let output = guest.output(command(&[verb, &["--dry-run"]].concat()))?;
+            let output = guest.output(command(&[verb, &["--dry-run"]].concat()).about(About::Named(topic(&args))))?;
             let text = output.text();
             if output.is_success() {
                 if let Some(line) = text.lines().find_map(|line| line.strip_prefix("Would install ")) {
@@ -172,7 +195,10 @@ impl Module for Pip {
                 }
             } else if output.errors().contains("no such option: --dry-run") {
                 // Its words will tell.
-                verdict.changed = Some(call.check);
+                if call.check {
+                    return Err(Pause::Unknown("what pip finds that is missing".into()));
+                }
+                verdict.changed = Some(false);
                 is_run = true;
             } else {
                 return Err(Failure::new(format!("pip: {}", last(&output.errors())))
@@ -245,7 +271,7 @@ fn found(args: &Args, guest: &Known) -> Result<Vec<String>, Pause> {
     }
     if guest.which("python3")?.is_some() {
         let words = ["python3", "-m", "pip"];
-        if guest.output(Command::new(words.into_iter().chain(["--version"])))?.is_success() {
+        if guest.output(Command::new(words.into_iter().chain(["--version"])).about(About::Packages))?.is_success() {
             return Ok(words.map(str::to_owned).to_vec());
         }
     }

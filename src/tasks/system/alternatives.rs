@@ -8,7 +8,8 @@
 
 use serde::Deserialize;
 
-use crate::guest::{Command, Write};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Write};
 use crate::tasks::{Call, Change, Failure, Int, Known, Module, Pause, Verdict};
 
 /// The module.
@@ -58,16 +59,26 @@ impl Module for Alternatives {
         Ok(())
     }
 
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let (name, why) = (format!("the alternatives of {}", args.name), format!("what the alternatives of {} lead to", args.name));
+        let links = [args.link.unwrap_or_else(|| format!("/usr/bin/{}", args.name)), format!("/etc/alternatives/{}", args.name)];
+        let links = links.into_iter().map(|link| Effect::unknown(Scope::Path(link), why.clone()));
+        let all = links.chain([Effect::unknown(Scope::Named(name), why.clone())]).filter(|_| !verdict.writes.is_empty());
+        Ok(verdict.effects_and(all))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
         let tool = match guest.which("update-alternatives")? {
             Some(_) => "update-alternatives",
             None if guest.which("alternatives")?.is_some() => "alternatives",
-            None if call.check => return Ok(Verdict::nothing()),
             None => return Err(Failure::new("the guest has no update-alternatives").into()),
         };
-        let output = guest.output(Command::new([tool, "--query", args.name.as_str()]).env("LC_ALL", "C"))?;
+        let query = Command::new([tool, "--query", args.name.as_str()]).env("LC_ALL", "C");
+        let query = query.about(About::Named(format!("the alternatives of {}", args.name)));
+        let output = guest.output(query)?;
         let text = output.text();
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let (current, is_auto, link) = (field("Value:"), field("Status:") == Some("auto"), field("Link:"));

@@ -12,7 +12,8 @@
 use serde::Deserialize;
 
 use super::group::State;
-use crate::guest::{Attributes, Command, Content, Write};
+use crate::forecast::Effect;
+use crate::guest::{About, Attributes, Command, Content, Look, Output, Write};
 use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Verdict};
 
 /// The module.
@@ -70,6 +71,17 @@ impl Module for Cron {
         Ok(())
     }
 
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let user = args.user.unwrap_or_else(|| "root".into());
+        let run = verdict.writes.iter().find_map(|write| match write {
+            Write::Run(command) => command.stdin.clone(),
+            _ => None,
+        });
+        let says = run.map(|text| Effect::Says(listed(&user), Output { stdout: text, ..Output::default() }));
+        Ok(verdict.effects_and(says))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -82,14 +94,9 @@ impl Module for Cron {
             Some(file) => String::from_utf8_lossy(guest.read(file)?.unwrap_or_default()).into_owned(),
             None => {
                 if guest.which("crontab")?.is_none() {
-                    if call.check {
-                        let mut verdict = Verdict::nothing();
-                        verdict.changes.push(Change::value(format!("cron job {}", args.name), None, args.job));
-                        return Ok(verdict);
-                    }
                     return Err(Failure::new("the guest has no crontab: install cron, or use cron_file").into());
                 }
-                let output = guest.output(Command::new(["crontab", "-u", &user, "-l"]))?;
+                let output = guest.output(listed(&user))?;
                 if output.is_success() { without_header(&output.text()) } else { String::new() }
             }
         };
@@ -123,6 +130,11 @@ impl Module for Cron {
         let envs: Vec<String> = after.lines().filter_map(variable).collect();
         Ok(verdict.with("jobs", names).with("envs", envs))
     }
+}
+
+/// What a user's crontab holds.
+fn listed(user: &str) -> Look {
+    Command::new(["crontab", "-u", user, "-l"]).about(About::Named(format!("the crontab of {user}")))
 }
 
 /// Some crontabs print three lines about themselves.

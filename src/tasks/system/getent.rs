@@ -6,8 +6,8 @@
 
 use serde::Deserialize;
 
-use crate::guest::Command;
-use crate::tasks::{Call, Failure, Flag, Known, Map, Module, Pause, Verdict};
+use crate::guest::{About, Command};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 use crate::template::{Value, map};
 
 /// The module.
@@ -33,6 +33,10 @@ impl Module for Getent {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Nothing
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let script = r#"
@@ -40,8 +44,12 @@ if command -v getent >/dev/null 2>&1; then getent ${3:+-s "$3"} "$1" ${2:+"$2"}
 elif [ -r "/etc/$1" ]; then if [ -n "$2" ]; then grep "^$2:" "/etc/$1" || exit 2; else cat "/etc/$1"; fi
 else exit 1; fi"#;
         let key = args.key.as_deref().unwrap_or_default();
-        let output = guest
-            .output(Command::script(script, [&args.database, key, args.service.as_deref().unwrap_or_default()]))?;
+        let about = match args.database.as_str() {
+            "passwd" | "group" | "shadow" | "gshadow" | "initgroups" => About::Accounts,
+            database => About::Path(format!("/etc/{database}")),
+        };
+        let command = Command::script(script, [&args.database, key, args.service.as_deref().unwrap_or_default()]);
+        let output = guest.output(command.about(about))?;
         let name = format!("getent_{}", args.database);
         match output.code {
             0 => {}

@@ -8,8 +8,9 @@
 
 use serde::Deserialize;
 
-use crate::guest::{Command, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Verdict};
+use crate::forecast::Effect;
+use crate::guest::{Command, Group, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -54,6 +55,24 @@ impl Module for GroupModule {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Accounts(&[])
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        if verdict.writes.is_empty() {
+            return Ok(vec![]);
+        }
+        let there = guest.group(&args.name)?.cloned();
+        let group = (args.state == State::Present).then(|| Group {
+            name: args.name.clone(),
+            gid: args.gid.or(there.as_ref().map(|group| group.gid)).unwrap_or_else(|| foreseen_id(&args.name)),
+            members: there.map(|group| group.members).unwrap_or_default(),
+        });
+        Ok(vec![Effect::Group { name: args.name, group }])
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let there = guest.group(&args.name)?.cloned();
@@ -85,6 +104,9 @@ impl Module for GroupModule {
             }
         }
         if args.state == State::Present {
+            if call.check && args.gid.is_none() && there.is_none() {
+                verdict.unknown_result = Some(format!("the number that the group {} gets", args.name));
+            }
             if let Some(gid) = args.gid.or(there.map(|group| group.gid)) {
                 verdict = verdict.with("gid", gid);
             }
@@ -92,4 +114,10 @@ impl Module for GroupModule {
         }
         Ok(verdict.with("state", if args.state == State::Present { "present" } else { "absent" }))
     }
+}
+
+/// The number of a user or group that the guest will choose: nobody has it, and it is never shown.
+pub(super) fn foreseen_id(name: &str) -> u32 {
+    let sum = name.bytes().fold(5381_u32, |sum, byte| sum.wrapping_mul(33) ^ u32::from(byte));
+    0xF000_0000 | (sum & 0x0FFF_FFFF)
 }

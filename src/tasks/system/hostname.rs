@@ -8,8 +8,9 @@
 
 use serde::Deserialize;
 
-use crate::guest::{Attributes, Command, Content, Write};
-use crate::tasks::{Call, Change, Failure, Known, Map, Module, Pause, Verdict};
+use crate::forecast::Effect;
+use crate::guest::{About, Attributes, Command, Content, Look, Output, Write};
+use crate::tasks::{Call, Change, Failure, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -21,6 +22,11 @@ struct Args {
     name: String,
     #[serde(rename = "use")]
     _strategy: Option<String>,
+}
+
+/// The name that the guest has now.
+fn now() -> Look {
+    Command::new(["uname", "-n"]).about(About::Named("the hostname".into()))
 }
 
 impl Module for Hostname {
@@ -36,11 +42,22 @@ impl Module for Hostname {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Named("the hostname")
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let output = Output { stdout: format!("{}\n", args.name).into_bytes(), ..Output::default() };
+        let says = (!verdict.writes.is_empty()).then(|| Effect::Says(now(), output));
+        Ok(verdict.effects_and(says))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
         let name = args.name;
-        let now = guest.output(Command::new(["uname", "-n"]))?.text().trim().to_owned();
+        let now = guest.output(now())?.text().trim().to_owned();
         let kept = String::from_utf8_lossy(guest.read("/etc/hostname")?.unwrap_or_default()).trim().to_owned();
         let mut verdict = Verdict::nothing();
         if kept != name {

@@ -10,8 +10,9 @@
 use serde::Deserialize;
 
 use super::group::State;
-use crate::guest::{Command, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, TextList, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Look, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -61,6 +62,12 @@ struct Args {
     _numeric: Option<Flag>,
 }
 
+const RULES: &str = "iptables";
+
+fn look(command: Command) -> Look {
+    command.about(About::Named(RULES.into()))
+}
+
 impl Module for Iptables {
     fn names(&self) -> &'static [&'static str] {
         &["iptables"]
@@ -74,16 +81,21 @@ impl Module for Iptables {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Named(RULES)
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let why = format!("what `{}` makes of the rules", call.name);
+        let all = Effect::unknown(Scope::Named(RULES.into()), why);
+        Ok(verdict.effects_and((!verdict.writes.is_empty()).then_some(all)))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
         let tool = if args.ip_version.as_deref() == Some("ipv6") { "ip6tables" } else { "iptables" };
         if guest.which(tool)?.is_none() {
-            if call.check {
-                let mut verdict = Verdict::nothing();
-                verdict.changes.push(Change::value("rule", None, Some("present".into())));
-                return Ok(verdict);
-            }
             return Err(Failure::new(format!("the guest has no {tool}")).into());
         }
         let chain = args.chain.clone().unwrap_or_default();
@@ -106,7 +118,7 @@ impl Module for Iptables {
             return Ok(verdict);
         }
         if let Some(policy) = &args.policy {
-            let listed = guest.output(command(&words(&["-S", &chain])))?.text();
+            let listed = guest.output(look(command(&words(&["-S", &chain]))))?.text();
             let there = listed.lines().find_map(|line| line.strip_prefix(&format!("-P {chain} "))).map(str::to_owned);
             if there.as_ref() != Some(policy) {
                 verdict.change(
@@ -117,7 +129,7 @@ impl Module for Iptables {
             return Ok(verdict);
         }
         let rule = args.rule();
-        let has_chain = guest.output(command(&words(&["-S", &chain])))?.is_success();
+        let has_chain = guest.output(look(command(&words(&["-S", &chain]))))?.is_success();
         if args.chain_management && rule.is_empty() {
             match (args.state, has_chain) {
                 (State::Present, false) => verdict.change(
@@ -138,7 +150,7 @@ impl Module for Iptables {
             all.extend(rule.iter().cloned());
             all
         };
-        let is_there = has_chain && guest.output(command(&with("-C", None)))?.is_success();
+        let is_there = has_chain && guest.output(look(command(&with("-C", None))))?.is_success();
         match (args.state, is_there) {
             (State::Present, false) => {
                 if args.chain_management && !has_chain {

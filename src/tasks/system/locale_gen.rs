@@ -7,8 +7,9 @@
 use serde::Deserialize;
 
 use super::group::State;
-use crate::guest::{Attributes, Command, Content, Write};
-use crate::tasks::{Call, Change, Failure, Known, Module, Pause, TextList, Verdict};
+use crate::forecast::Effect;
+use crate::guest::{About, Attributes, Command, Content, Look, Output, Write};
+use crate::tasks::{Call, Change, Failure, Known, Module, Pause, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -31,19 +32,29 @@ impl Module for LocaleGen {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Named("the locales")
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let output = guest.output(known())?;
+        let mut text = output.text();
+        match args.state {
+            State::Present => text += &args.name.iter().map(|name| format!("{name}\n")).collect::<String>(),
+            State::Absent => text = text.lines().filter(|line| !args.name.iter().any(|name| normal(line) == normal(name))).map(|line| format!("{line}\n")).collect(),
+        }
+        let says = Effect::Says(known(), Output { stdout: text.into_bytes(), ..output.clone() });
+        Ok(verdict.effects_and((!verdict.writes.is_empty()).then_some(says)))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let path = "/etc/locale.gen";
         let Some(before) = guest.read(path)?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()) else {
-            if call.check {
-                let mut verdict = Verdict::nothing();
-                verdict.changes.push(Change::value("locales", None, Some(args.name.join(", "))));
-                return Ok(verdict);
-            }
             return Err(Failure::new("/etc/locale.gen is missing: is the package `locales` installed?").into());
         };
-        let known = guest.output(Command::new(["locale", "-a"]))?.text();
-        let normal = |name: &str| name.to_lowercase().replace('-', "");
+        let known = guest.output(self::known())?.text();
         let has = |name: &str| known.lines().any(|line| normal(line) == normal(name));
         let wrong: Vec<&String> = args.name.iter().filter(|name| has(name) != (args.state == State::Present)).collect();
         let mut verdict = Verdict::nothing().with("name", args.name.to_vec());
@@ -67,6 +78,15 @@ impl Module for LocaleGen {
         verdict.writes.push(Write::Run(command));
         Ok(verdict)
     }
+}
+
+fn normal(name: &str) -> String {
+    name.to_lowercase().replace('-', "")
+}
+
+/// The locales that the guest has.
+fn known() -> Look {
+    Command::new(["locale", "-a"]).about(About::Named("the locales".into()))
 }
 
 fn edited(text: &str, names: &[&String], state: State) -> Result<String, Failure> {

@@ -9,6 +9,7 @@
 
 use serde::Deserialize;
 
+use crate::forecast::{Effect, Scope};
 use crate::guest::{Attributes, Command, Content, Probe, Write};
 use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Verdict};
 
@@ -59,6 +60,14 @@ impl Module for Mount {
             return Err(Failure::new("src and fstype are required with this state"));
         }
         Ok(())
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let why = format!("what `{}` brings to {}", call.name, args.path);
+        let runs = verdict.writes.iter().any(|write| matches!(write, Write::Run(_)));
+        let all = [args.path, "/proc/mounts".to_owned()].map(|path| Effect::unknown(Scope::Path(path), why.clone()));
+        Ok(verdict.effects_and(all.into_iter().filter(|_| runs)))
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {

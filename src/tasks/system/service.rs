@@ -10,8 +10,9 @@
 use serde::Deserialize;
 
 use super::systemd::{self, State};
-use crate::guest::{Command, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Probe, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -35,6 +36,11 @@ struct Args {
     _daemon_reload: Option<Flag>,
 }
 
+/// What commands say about a service without systemd.
+fn topic(name: &str) -> String {
+    format!("the service {name}")
+}
+
 impl Module for Service {
     fn names(&self) -> &'static [&'static str] {
         &["service", "sysvinit"]
@@ -46,6 +52,20 @@ impl Module for Service {
             return Err(Failure::new("one of the following is required: state, enabled"));
         }
         Ok(())
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Units(&["name"])
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        if guest.stat("/run/systemd/system")?.is_some() {
+            return Ok(systemd::foresee(&args.name, verdict));
+        }
+        let why = format!("what `{}` does to {}", call.name, args.name);
+        let all = Effect::unknown(Scope::Named(topic(&args.name)), why);
+        Ok(verdict.effects_and((!verdict.writes.is_empty()).then_some(all)))
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
@@ -69,11 +89,6 @@ impl Module for Service {
             Probe::Which("chkconfig".into()),
         ])?;
         if guest.stat(&script)?.is_none() {
-            if call.check {
-                let mut verdict = Verdict::nothing();
-                verdict.changes.push(Change::value("state", None, args.state.map(|state| state.as_str().to_owned())));
-                return Ok(verdict);
-            }
             return Err(Failure::new(format!("Could not find the requested service {}: host", args.name)).into());
         }
         let is_openrc = guest.which("rc-service")?.is_some();
@@ -98,7 +113,7 @@ impl Module for Service {
             } else {
                 (Command::new(["chkconfig", name]), vec!["chkconfig", name, "on"], vec!["chkconfig", name, "off"])
             };
-            let is_enabled = guest.output(ask)?.is_success();
+            let is_enabled = guest.output(ask.about(About::Named(topic(name))))?.is_success();
             if is_enabled != enabled {
                 let words = if enabled { on } else { off };
                 verdict.change(
@@ -114,12 +129,12 @@ impl Module for Service {
             } else {
                 Command::new([script.as_str(), "status"])
             };
-            let output = guest.output(status)?;
+            let output = guest.output(status.about(About::Named(topic(name))))?;
             let said = output.text().to_lowercase();
             let runs = match &args.pattern {
                 Some(pattern) => {
                     let find = r#"ps -ef 2>/dev/null | grep -v grep | grep -q -- "$1""#;
-                    guest.output(Command::script(find, [pattern.as_str()]))?.is_success()
+                    guest.output(Command::script(find, [pattern.as_str()]).about(About::Named(topic(name))))?.is_success()
                 }
                 None => output.is_success() && !said.contains("stopped") && !said.contains("not running"),
             };

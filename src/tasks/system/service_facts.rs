@@ -7,8 +7,8 @@
 
 use serde::Deserialize;
 
-use crate::guest::Command;
-use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Verdict};
+use crate::guest::{About, Command};
+use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Touches, Verdict};
 use crate::template::map;
 
 /// The module.
@@ -42,9 +42,13 @@ impl Module for ServiceFacts {
         call.args::<Args>().map(drop)
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Nothing
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
-        let text = guest.output(Command::script(LIST, [] as [&str; 0]))?.text();
+        let text = guest.output(Command::script(LIST, [] as [&str; 0]).about(About::Units))?.text();
         let mut services: indexmap::IndexMap<String, [String; 3]> = indexmap::IndexMap::new();
         for line in text.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::facts;
 use super::facts_script::SCRIPT;
 use crate::guest::Command;
-use crate::tasks::{Call, Failure, Int, Known, Module, Pause, TextList, Verdict};
+use crate::tasks::{Call, Failure, Int, Known, Module, Pause, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -37,6 +37,10 @@ impl Module for Setup {
 
     fn check(&self, call: &Call<'_>) -> Result<(), Failure> {
         call.args::<Args>().map(drop)
+    }
+
+    fn touches(&self) -> Touches {
+        Touches::Nothing
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {

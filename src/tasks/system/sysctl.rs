@@ -10,7 +10,8 @@
 use serde::Deserialize;
 
 use super::group::State;
-use crate::guest::{Attributes, Command, Content, Write};
+use crate::forecast::Effect;
+use crate::guest::{About, Attributes, Command, Content, Look, Output, Write};
 use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Verdict};
 
 /// The module.
@@ -47,20 +48,23 @@ impl Module for Sysctl {
         Ok(())
     }
 
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let args: Args = call.args()?;
+        let output = Output { stdout: format!("{}\n", args.wanted()).into_bytes(), ..Output::default() };
+        let says = args.sysctl_set && args.state == State::Present && !verdict.writes.is_empty();
+        Ok(verdict.effects_and(says.then(|| Effect::Says(args.now(), output))))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
         let path = args.sysctl_file.as_deref().unwrap_or("/etc/sysctl.conf");
-        let value = match args.value.as_deref().unwrap_or_default() {
-            "true" | "True" | "yes" | "on" => "1".to_owned(),
-            "false" | "False" | "no" | "off" => "0".to_owned(),
-            value => value.trim().to_owned(),
-        };
+        let value = args.wanted();
         let before = String::from_utf8_lossy(guest.read(path)?.unwrap_or_default()).into_owned();
         let after = edited(&before, &args.name, (args.state == State::Present).then_some(value.as_str()));
         let mut verdict = Verdict::nothing();
         if args.sysctl_set && args.state == State::Present {
-            let there = guest.output(Command::new(["sysctl", "-n", args.name.as_str()]))?;
+            let there = guest.output(args.now())?;
             let is_same = there.is_success() && words(&there.text()) == words(&value);
             if !is_same {
                 let setting = format!("{}={value}", args.name);
@@ -91,6 +95,20 @@ impl Module for Sysctl {
             }
         }
         Ok(verdict)
+    }
+}
+
+impl Args {
+    fn wanted(&self) -> String {
+        match self.value.as_deref().unwrap_or_default() {
+            "true" | "True" | "yes" | "on" => "1".to_owned(),
+            "false" | "False" | "no" | "off" => "0".to_owned(),
+            value => value.trim().to_owned(),
+        }
+    }
+
+    fn now(&self) -> Look {
+        Command::new(["sysctl", "-n", self.name.as_str()]).about(About::Named(format!("sysctl {}", self.name)))
     }
 }
 

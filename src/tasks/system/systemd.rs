@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::guest::{Command, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
 use crate::template::map;
 
 /// The module.
@@ -82,10 +83,45 @@ impl Module for Systemd {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Units(&["name", "service", "unit"])
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+        let _ = guest;
+        let args: Args = call.args()?;
+        Ok(foresee(args.name.as_deref().unwrap_or_default(), verdict))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         inspect(&call.args()?, call, guest)
     }
+}
+
+/// What systemctl's words leave of a unit.
+pub(super) fn foresee(name: &str, verdict: &Verdict) -> Vec<Effect> {
+    let mut effects = vec![];
+    for write in &verdict.writes {
+        let Write::Run(command) = write else { continue };
+        let word = command.argv.get(1).map(String::as_str).unwrap_or_default();
+        let set = |properties: &[(&'static str, &str)]| Effect::Unit {
+            name: name.to_owned(),
+            properties: properties.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        };
+        effects.extend(match word {
+            "start" | "restart" | "reload" => Some(set(&[("ActiveState", "active"), ("SubState", "running")])),
+            "stop" => Some(set(&[("ActiveState", "inactive"), ("SubState", "dead")])),
+            "enable" => Some(set(&[("UnitFileState", "enabled")])),
+            "disable" => Some(set(&[("UnitFileState", "disabled")])),
+            "mask" => Some(set(&[("LoadState", "masked"), ("UnitFileState", "masked")])),
+            "unmask" => {
+                Some(Effect::unknown(Scope::Unit(name.to_owned()), format!("what {name} is when it is unmasked")))
+            }
+            _ => None,
+        });
+    }
+    effects
 }
 
 /// As a module; `service` comes here as well.
@@ -99,7 +135,7 @@ pub(super) fn inspect(args: &Args, call: &Call<'_>, guest: &Known) -> Result<Ver
         first.push(Write::Run(Command::new(["systemctl", "daemon-reexec"])));
     }
     // What is asked about a unit may depend on the reload.
-    if !first.is_empty() && call.round == 0 && !call.check {
+    if !first.is_empty() && call.round == 0 {
         let again = args.name.is_some();
         return Ok(Verdict { writes: first, again, changed: Some(false), ..Verdict::default() });
     }
@@ -119,16 +155,6 @@ pub(super) fn inspect(args: &Args, call: &Call<'_>, guest: &Known) -> Result<Ver
     verdict.result.insert("status".into(), status(&unit));
     let is_known = get("LoadState") != "not-found" || !get("UnitFileState").is_empty();
     if !is_known {
-        if call.check {
-            // An earlier task may bring it.
-            if let Some(state) = args.state {
-                verdict.changes.push(Change::value("state", None, Some(state.as_str().into())));
-            }
-            if let Some(enabled) = args.enabled {
-                verdict.changes.push(Change::value("enabled", None, Some(enabled.to_string())));
-            }
-            return Ok(verdict);
-        }
         if args.state == Some(State::Stopped) && args.enabled != Some(true) {
             return Ok(verdict.with("state", "stopped").with("enabled", false));
         }
@@ -158,7 +184,7 @@ pub(super) fn inspect(args: &Args, call: &Call<'_>, guest: &Known) -> Result<Ver
             // Only for now, or by another name: systemd knows what enabling it means.
             "enabled-runtime" | "indirect" | "alias" => false,
             "generated" | "" => {
-                guest.output(Command::new(["systemctl", "is-enabled", "--quiet", name.as_str()]))?.is_success()
+                guest.output(Command::new(["systemctl", "is-enabled", "--quiet", name.as_str()]).about(About::Units))?.is_success()
                     || file_state == "generated"
             }
             _ => false,

@@ -8,8 +8,9 @@
 
 use serde::Deserialize;
 
+use crate::forecast::Effect;
 use crate::guest::{Attributes, Command, Content, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Known, Module, Pause, Verdict};
+use crate::tasks::{Call, Change, Failure, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -37,6 +38,14 @@ impl Module for Timezone {
         }
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Named("the time zone")
+    }
+
+    fn foresee(&self, _: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        Ok(verdict.effects_and([]))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
@@ -48,7 +57,7 @@ impl Module for Timezone {
             Probe::Read { path: "/etc/timezone".into() },
             Probe::Stat { path: "/run/systemd/system".into(), follow: true },
         ])?;
-        if guest.stat(&zone)?.is_none() && !call.check {
+        if guest.stat(&zone)?.is_none() {
             return Err(Failure::new(format!(
                 "given timezone \"{name}\" is not available: install tzdata, or see /usr/share/zoneinfo"
             ))

@@ -10,8 +10,9 @@
 
 use serde::Deserialize;
 
-use crate::guest::{Command, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Verdict};
+use crate::forecast::{Effect, Scope};
+use crate::guest::{About, Command, Look, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -53,6 +54,12 @@ struct Args {
     comment: Option<String>,
 }
 
+const FIREWALL: &str = "ufw";
+
+fn look(command: Command) -> Look {
+    command.env("LC_ALL", "C").about(About::Named(FIREWALL.into()))
+}
+
 impl Module for Ufw {
     fn names(&self) -> &'static [&'static str] {
         &["community.general.ufw"]
@@ -70,18 +77,24 @@ impl Module for Ufw {
         Ok(())
     }
 
+    fn touches(&self) -> Touches {
+        Touches::Named(FIREWALL)
+    }
+
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        let why = format!("what `{}` makes of the firewall", call.name);
+        let all = [Scope::Named(FIREWALL.into()), Scope::Path("/etc/ufw".into()), Scope::Path("/etc/default/ufw".into())];
+        let all = all.into_iter().map(|scope| Effect::unknown(scope, why.clone())).filter(|_| !verdict.writes.is_empty());
+        Ok(verdict.effects_and(all))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         let args: Args = call.args()?;
         if guest.which("ufw")?.is_none() {
-            if call.check {
-                let mut verdict = Verdict::nothing();
-                verdict.changes.push(Change::value("ufw", None, Some("configured".into())));
-                return Ok(verdict);
-            }
             return Err(Failure::new("the guest has no ufw").into());
         }
-        let status = guest.output(Command::new(["ufw", "status", "verbose"]).env("LC_ALL", "C"))?.text();
+        let status = guest.output(look(Command::new(["ufw", "status", "verbose"])))?.text();
         let is_active = status.lines().any(|line| line == "Status: active");
         let mut verdict = Verdict::nothing();
         let run = |words: &[String]| {
@@ -138,7 +151,7 @@ impl Module for Ufw {
         if let Some(rule) = &args.rule {
             let rule = args.words(rule);
             let dry = ["ufw".to_owned(), "--dry-run".to_owned()].into_iter().chain(rule.iter().cloned());
-            let said = guest.output(Command::new(dry.collect::<Vec<_>>()).env("LC_ALL", "C"))?;
+            let said = guest.output(look(Command::new(dry.collect::<Vec<_>>())))?;
             if !said.is_success() {
                 return Err(Failure::new(format!("ufw: {}", said.errors().trim())).into());
             }
