@@ -120,7 +120,7 @@ fn github_jobs_may_do_the_least() {
 fn the_marker_is_the_one_that_a_plan_begins_with() {
     let site = "acme";
     let plan = lxdeploy::plan::Plan { site: site.into(), ..Default::default() };
-    let text = lxdeploy::report::markdown::plan(&plan, &Default::default(), &Default::default());
+    let text = lxdeploy::report::markdown::plan(&plan, None, &Default::default(), &Default::default());
     for file in [GITHUB, GITLAB] {
         let marker = file
             .lines()

@@ -16,4 +16,4 @@ mod step;
 mod stopped;
 
 pub use driver::{Interrupt, Run, run};
-pub use provision::Plays;
+pub use provision::{Plays, preview};

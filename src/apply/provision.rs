@@ -1,15 +1,21 @@
 //! What is run inside of instances: their own roles when they are up, and playbooks in the end.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use super::step::{Context, Failure, One};
 use crate::diagnostic::Diagnostic;
 use crate::guest::{self, Session};
-use crate::kinds::{Check, Condition};
-use crate::model::{Event, PlayEvent};
+use crate::kinds::{Check, Condition, Lifecycle};
+use crate::lxd::Client;
+use crate::model::{Event, Id, PlayEvent, Preview, Verb};
+use crate::plan::{Action, Plan, Step};
 use crate::play::run::Sessions;
-use crate::play::{Interpreter, Inventory, RoleUse, Settings, Shelf};
+use crate::play::{Interpreter, Inventory, Loader, Play, RoleUse, Settings, Shelf};
 
 /// How long a guest may take until its init is up.
 const UP: Duration = Duration::from_secs(180);
@@ -32,6 +38,12 @@ impl Plays {
     pub fn interpreter<'a>(&self, sessions: Sessions<'a>, tell: &'a dyn Fn(PlayEvent)) -> Interpreter<'a> {
         let (inventory, settings) = (self.inventory.clone(), self.settings.clone());
         Interpreter::new(&self.shelf, inventory, self.directory.clone(), settings, sessions, tell)
+    }
+
+    /// The play of an instance's roles.
+    fn of_roles(&self, host: &str, lifecycle: &Lifecycle) -> Result<(Play, Rc<Loader>), Diagnostic> {
+        let uses = lifecycle.roles.iter().map(|role| RoleUse::of_site(&role.name, &role.vars, &role.tags));
+        self.shelf.roles(&self.directory, host, &uses.collect::<Vec<_>>())
     }
 
     /// A finding in words, with its place.
@@ -58,10 +70,7 @@ impl One<'_> {
             .map_err(|not_ready| Failure { message: not_ready.message, details: not_ready.log_lines })?;
         let session = Session::new(self.client, &id);
         session.wait_up(UP).await.map_err(|error| Failure::because(error.to_string()))?;
-        let host = &self.step.address.key;
-        let uses: Vec<RoleUse> =
-            lifecycle.roles.iter().map(|role| RoleUse::of_site(&role.name, &role.vars, &role.tags)).collect();
-        let play = plays.shelf.roles(&plays.directory, host, &uses);
+        let play = plays.of_roles(&self.step.address.key, lifecycle);
         let play = play.map_err(|diagnostic| Failure::because(plays.told(&diagnostic)))?;
         self.played(interpreter.run(vec![play]).await, interpreter, plays)
     }
@@ -87,6 +96,61 @@ impl One<'_> {
             }
         }
     }
+}
+
+/// What a plan would do inside of the instances, as far as anybody can know before it is run. Guests are asked, and
+/// nothing is done.
+///
+/// # Errors
+/// What is wrong with the plays themselves, in words.
+pub async fn preview(plan: &Plan, plays: &Plays, client: &Client) -> Result<Preview, Vec<String>> {
+    let events = RefCell::new(Preview::default());
+    let tell = |event: PlayEvent| match event {
+        PlayEvent::Task(ended) => events.borrow_mut().tasks.push(*ended),
+        PlayEvent::Note { host, text } => events.borrow_mut().notes.push((host, text)),
+        PlayEvent::Recap { hosts, .. } => events.borrow_mut().counts = hosts,
+        PlayEvent::Play { .. } | PlayEvent::TaskStarted { .. } => {}
+    };
+    let sessions = |id: &Id| Session::new(client, id);
+    let interpreter = plays.interpreter(&sessions, &tell);
+    for (change, work) in plan.changes.iter().zip(&plan.work).filter(|(change, _)| change.address.section == "instances") {
+        let host = change.address.key.as_str();
+        let runs = work.live.as_ref().and_then(|live| live.get("status")).is_some_and(|status| status == "Running");
+        let is_moved = |step: &&Step| {
+            step.address == change.address && matches!(step.verb, Verb::Start | Verb::Stop | Verb::Restart)
+        };
+        match change.action {
+            Action::Create => interpreter.unseen(host, "the instance is not created yet"),
+            Action::Replace => interpreter.unseen(host, "the instance is replaced by a new one"),
+            _ if !runs => interpreter.unseen(host, "the instance does not run yet"),
+            _ if plan.steps.iter().any(|step| is_moved(&step)) => {
+                interpreter.unsettled(host, "the instance is started again first")
+            }
+            _ => {}
+        }
+    }
+    let told = |problems: Vec<Diagnostic>| problems.iter().map(|problem| plays.told(problem)).collect::<Vec<_>>();
+    let roles = plan.steps.iter().filter(|step| step.verb == Verb::Provision).filter_map(|step| {
+        let lifecycle = plan.work[step.change].object.as_ref()?.lifecycle.as_ref()?;
+        Some(async {
+            let play = plays.of_roles(&step.address.key, lifecycle).map_err(|problem| told(vec![problem]))?;
+            interpreter.run(vec![play]).await.map_err(told)
+        })
+    });
+    let mut goes_on = true;
+    for result in join_all(roles).await {
+        goes_on &= result?;
+    }
+    // Side by side they were asked; they are told one after the other.
+    let order: Vec<String> = plan.steps.iter().map(|step| step.address.key.clone()).collect();
+    let place = |host: &String| order.iter().position(|other| other == host);
+    events.borrow_mut().tasks.sort_by_key(|ended| place(&ended.host));
+    for playbook in plan.playbooks.iter().take_while(|_| goes_on) {
+        let read = plays.shelf.playbook(playbook).map_err(|problem| told(vec![problem]))?;
+        interpreter.run(read).await.map_err(told)?;
+    }
+    interpreter.recap();
+    Ok(events.into_inner())
 }
 
 /// Runs the plan's playbooks. True if all went well.

@@ -30,7 +30,15 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
 impl Planned {
     /// Shows the plan and runs it.
     pub async fn execute(self, args: &RunArgs, is_agreed: bool, global: &Global) -> Exit {
-        self.opened.show(&self.plan, args.format, global);
+        // Who is asked is shown all of it; who has agreed sees it happen.
+        let preview = match args.yes || is_agreed {
+            true => None,
+            false => match interruptible(self.preview(global)).await {
+                Ok(preview) => preview,
+                Err(exit) => return exit,
+            },
+        };
+        self.opened.show(&self.plan, preview.as_ref(), args.format, global);
         if !self.plan.refused.is_empty() {
             return complain(global, "the plan holds a refusal; nothing was written");
         }

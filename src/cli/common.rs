@@ -12,7 +12,7 @@ use super::{Exit, Global};
 use crate::apply::lock;
 use crate::live::{self, Snapshot};
 use crate::lxd::{self, Client};
-use crate::model::{Address, Masker, Sources, units};
+use crate::model::{Address, Masker, Preview, Sources, units};
 use crate::plan::{self, Plan};
 use crate::report::{self, Style};
 use crate::secrets::{Keys, VaultKey, VaultSource};
@@ -385,13 +385,13 @@ impl Opened {
     }
 
     /// A plan as JSON, masked.
-    pub fn document(&self, plan: &Plan) -> serde_json::Value {
-        report::json::masked(report::json::plan(plan, &self.sources), &self.masker)
+    pub fn document(&self, plan: &Plan, preview: Option<&Preview>) -> serde_json::Value {
+        report::json::masked(report::json::plan(plan, preview, &self.sources), &self.masker)
     }
 
     /// Shows a plan on stdout.
-    pub fn show(&self, plan: &Plan, format: Format, global: &Global) {
-        show(plan, (&self.masker, &self.sources), format, global);
+    pub fn show(&self, plan: &Plan, preview: Option<&Preview>, format: Format, global: &Global) {
+        show((plan, preview), (&self.masker, &self.sources), format, global);
     }
 }
 
@@ -411,13 +411,19 @@ pub fn right_server(site: &Site, snapshot: &Snapshot, name: &str) -> Result<(), 
 }
 
 /// Shows a plan on stdout.
-pub fn show(plan: &Plan, (masker, sources): (&Masker, &Sources), format: Format, global: &Global) {
+pub fn show(
+    (plan, preview): (&Plan, Option<&Preview>),
+    (masker, sources): (&Masker, &Sources),
+    format: Format,
+    global: &Global,
+) {
     match format {
         Format::Text => {
             let style = Style::of(&std::io::stdout(), global.no_color);
-            print!("{}", masker.mask(&report::text::plan(plan, sources, style)));
+            let inside = preview.map(|preview| report::inside::text(preview, style, global.verbose > 0));
+            print!("{}", masker.mask(&(report::text::plan(plan, sources, style) + &inside.unwrap_or_default())));
         }
-        Format::Json => println!("{}", report::json::masked(report::json::plan(plan, sources), masker)),
+        Format::Json => println!("{}", report::json::masked(report::json::plan(plan, preview, sources), masker)),
     }
 }
 

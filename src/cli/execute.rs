@@ -173,7 +173,7 @@ impl Planned {
             Some(made) => built_in.map(|(change, _)| change.address.to_string()).chain([made]).collect(),
             None => vec![],
         };
-        let (then, left) = (self.opened.document(&self.plan), self.opened.document(&now));
+        let (then, left) = (self.opened.document(&self.plan, None), self.opened.document(&now, None));
         let differences = report::saved::differences(&then, &left, &passed_over);
         let refused = now.refused.iter().map(|refusal| format!("refused: {}", refusal.text));
         let refused: Vec<String> = refused.map(|text| self.opened.masker.mask(&text)).collect();

@@ -14,6 +14,7 @@ mod graph;
 mod logging;
 mod man;
 mod plan;
+mod preview;
 mod provision;
 mod remote;
 mod run;

@@ -4,7 +4,7 @@ use clap::builder::BoolishValueParser;
 
 use super::common::{Format, Selection, SiteArgs, complain, interruptible, planned, show};
 use super::{Exit, Global, dump, saved};
-use crate::model::{Masker, Sources};
+use crate::model::{Masker, Preview, Sources};
 use crate::plan::Plan;
 use crate::report;
 
@@ -48,44 +48,51 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
     if let Some(live) = &args.live {
         return match dump::planned(live, &args.site, &args.selection, args.destroy, args.format, global) {
             Ok((plan, masker, sources)) => {
-                write(&plan, (&masker, &sources), args.format, global);
-                exit(&plan, args.detailed_exitcode)
+                write((&plan, None), (&masker, &sources), args.format, global);
+                exit(&plan, None, args.detailed_exitcode)
             }
             Err(exit) => exit,
         };
     }
-    let planning = planned(&args.site, &args.selection, args.destroy, global);
-    let planned = match interruptible(planning).await {
+    let planning = async {
+        let planned = planned(&args.site, &args.selection, args.destroy, global).await?;
+        let preview = planned.preview(global).await?;
+        Ok((planned, preview))
+    };
+    let (planned, preview) = match interruptible(planning).await {
         Ok(planned) => planned,
         Err(exit) => return exit,
     };
     let plan = &planned.plan;
     let opened = &planned.opened;
-    write(plan, (&opened.masker, &opened.sources), args.format, global);
+    let preview = preview.as_ref();
+    write((plan, preview), (&opened.masker, &opened.sources), args.format, global);
     if let Some(file) = &args.out {
         if !plan.refused.is_empty() {
             return complain(global, &format!("the plan holds a refusal; {} was not written", file.display()));
         }
-        if let Err(exit) = saved::write(&planned, &args.site, &args.selection, file, global) {
+        if let Err(exit) = saved::write(&planned, preview, &args.site, &args.selection, file, global) {
             return exit;
         }
         eprintln!("Saved. To run exactly this: lxdeploy apply {}", file.display());
     }
-    exit(plan, args.detailed_exitcode)
+    exit(plan, preview, args.detailed_exitcode)
 }
 
-fn write(plan: &Plan, (masker, sources): (&Masker, &Sources), format: PlanFormat, global: &Global) {
+fn write((plan, preview): (&Plan, Option<&Preview>), (masker, sources): (&Masker, &Sources), format: PlanFormat, global: &Global) {
     match format {
-        PlanFormat::Text => show(plan, (masker, sources), Format::Text, global),
-        PlanFormat::Json => show(plan, (masker, sources), Format::Json, global),
-        PlanFormat::Markdown => print!("{}", report::markdown::plan(plan, sources, masker)),
+        PlanFormat::Text => show((plan, preview), (masker, sources), Format::Text, global),
+        PlanFormat::Json => show((plan, preview), (masker, sources), Format::Json, global),
+        PlanFormat::Markdown => print!("{}", report::markdown::plan(plan, preview, sources, masker)),
     }
 }
 
-fn exit(plan: &Plan, is_detailed: bool) -> Exit {
+/// What is unknown before it is run is no pending change: a command that is always run would never let a plan be empty.
+fn exit(plan: &Plan, preview: Option<&Preview>, is_detailed: bool) -> Exit {
+    let is_pending = !plan.is_empty() || preview.is_some_and(|preview| preview.total().changed > 0);
     match () {
-        () if !plan.refused.is_empty() => Exit::Failed,
-        () if is_detailed && !plan.is_empty() => Exit::Pending,
+        () if !plan.refused.is_empty() || preview.is_some_and(Preview::fails) => Exit::Failed,
+        () if is_detailed && is_pending => Exit::Pending,
         () => Exit::Done,
     }
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::common::{Opened, Planned, Selection, ServerArgs, SiteArgs, ValueArgs, complain, planned};
 use super::execute::moved;
 use super::{Exit, Global};
-use crate::model::Address;
+use crate::model::{Address, Preview};
+use crate::report;
 use crate::report::saved::{self, Request, Saved};
 
 /// A saved plan, as it was read from its file.
@@ -25,6 +26,7 @@ pub struct SavedPlan {
 /// Writes a plan into a file that only this user can read, whole or not at all.
 pub fn write(
     planned: &Planned,
+    preview: Option<&Preview>,
     site: &SiteArgs,
     selection: &Selection,
     file: &Path,
@@ -38,9 +40,9 @@ pub fn write(
         server_fingerprint: snapshot.server.fingerprint.clone(),
         inputs: saved::inputs(&opened.sources, &opened.secrets, &salt),
         salt,
-        unknown: plan.unknown(),
+        unknown: plan.unknown().into_iter().chain(preview.map(report::inside::unknown).unwrap_or_default()).collect(),
     };
-    let mut document = opened.document(plan);
+    let mut document = opened.document(plan, preview);
     document[saved::KEY] = serde_json::to_value(saved).unwrap_or_default();
     let told = |error: std::io::Error| complain(global, &format!("cannot write {}: {error}", file.display()));
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -93,10 +95,15 @@ impl SavedPlan {
         if !changed.is_empty() {
             return refuse("the files have changed since the plan was made", &changed);
         }
-        let document = planned.opened.document(&planned.plan);
+        let preview = planned.preview(global).await?;
+        let document = planned.opened.document(&planned.plan, preview.as_ref());
         let differences = saved::differences(&self.document, &document, &[]);
         if !differences.is_empty() && !planned.plan.is_empty() {
             return refuse("the server has changed since the plan was made", &saved::in_words(differences));
+        }
+        let inside = report::inside::differences(&self.document["inside"], &document["inside"]);
+        if !inside.is_empty() {
+            return refuse("the instances have changed inside since the plan was made", &inside);
         }
         Ok(planned)
     }

@@ -1,11 +1,20 @@
 use super::{Belief, accounts, packages, paths, units};
-use crate::guest::{About, Answer, Group, Look, Output, Package, PackageManager, Probe, User, Write};
+use crate::guest::{About, Answer, Attributes, Group, Look, Output, Package, PackageManager, Probe, User, Write};
 
 /// What an act leaves behind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// What such an act leaves; of commands, restarts and pauses nothing is known by this alone.
     Written(Write),
+    /// A directory is there, with these attributes, all of them given; what is in it stays.
+    Directory {
+        /// The path, absolute.
+        path: String,
+        /// What it is.
+        attributes: Attributes,
+    },
+    /// This is the answer.
+    Is(Probe, Answer),
     /// A user is so; gone where this is `None`.
     User {
         /// Its name.
@@ -83,6 +92,7 @@ impl Effect {
     pub(super) fn at(self, real: &dyn Fn(&str, bool) -> String) -> Self {
         match self {
             Effect::Written(write) => Effect::Written(paths::at(write, real)),
+            Effect::Directory { path, attributes } => Effect::Directory { path: real(&path, true), attributes },
             Effect::Unknown { scope: Scope::Path(path), why } => {
                 Effect::Unknown { scope: Scope::Path(real(&path, true)), why }
             }
@@ -100,6 +110,17 @@ impl Effect {
                 Probe::Unit { name, .. } => units::written(write, name, || below(probe)),
                 _ => paths::written(write, probe, below),
             },
+            Effect::Directory { path, attributes } => match probe {
+                Probe::Stat { path: asked, follow: true } if asked == path => paths::directory(attributes, below),
+                _ => None,
+            },
+            Effect::Is(question, answer) => {
+                let is_it = match (question, probe) {
+                    (Probe::Unit { name, .. }, Probe::Unit { name: asked, .. }) => units::full(name) == units::full(asked),
+                    (question, probe) => question == probe,
+                };
+                is_it.then(|| Belief::Known(answer.clone()))
+            }
             Effect::User { name, user } => accounts::user(name, user.as_ref(), probe, below),
             Effect::Group { name, group } => accounts::group(name, group.as_ref(), probe, below),
             Effect::Package { manager, name, package } => packages::changed(*manager, name, package, probe),
@@ -152,7 +173,8 @@ impl Effect {
                 paths::touched(write).iter().any(|path| paths::overlap(path, of)).then(|| why(of)).flatten()
             }
             (About::Packages, Effect::Package { .. } | Effect::Listed(_)) => why("the packages"),
-            (About::Units, Effect::Unit { .. }) => why("the units"),
+            (About::Units, Effect::Unit { .. } | Effect::Is(Probe::Unit { .. }, _)) => why("the units"),
+            (About::Path(of), Effect::Directory { path, .. }) => paths::overlap(path, of).then(|| why(of)).flatten(),
             (About::Units, Effect::Written(write)) => {
                 paths::touched(write).iter().any(|path| units::of_path(path).is_some()).then(|| why("the units")).flatten()
             }

@@ -5,7 +5,8 @@ use crate::guest::{Answer, Package, PackageManager, Probe};
 
 /// Where no package puts anything, by the distributions' policies: the Filesystem Hierarchy Standard's places for the
 /// machine's own.
-const OURS: &[&str] = &["/srv", "/home", "/root", "/usr/local", "/tmp", "/var/tmp", "/mnt", "/media"];
+const OURS: &[&str] =
+    &["/srv", "/home", "/root", "/usr/local", "/tmp", "/var/tmp", "/mnt", "/media", "/etc/systemd/system"];
 
 /// A package is so.
 pub fn changed(manager: PackageManager, name: &str, package: &Package, probe: &Probe) -> Option<Belief> {
@@ -39,7 +40,9 @@ pub fn listed(manager: PackageManager, probe: &Probe, below: &dyn Fn(&Probe) -> 
 /// May a package that comes change this answer? It brings what is not there; what is there it leaves, but for what all
 /// packages share.
 pub fn may_come(probe: &Probe, answer: &Answer) -> bool {
-    let is_ours = |path: &str| OURS.iter().any(|ours| paths::is_within(path, ours));
+    // Links that enable units are made when these are installed.
+    let is_link = |path: &str| path.contains(".wants/") || path.contains(".requires/");
+    let is_ours = |path: &str| OURS.iter().any(|ours| paths::is_within(path, ours)) && !is_link(path);
     match (probe, answer) {
         (Probe::Stat { path, .. }, Answer::Stat(None))
         | (Probe::Hash { path, .. }, Answer::Hash(None))

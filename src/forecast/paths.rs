@@ -219,6 +219,11 @@ fn new(kind: FileKind, mode: u32) -> Stat {
     }
 }
 
+/// A directory with these attributes.
+pub fn directory(attributes: &Attributes, below: &dyn Fn(&Probe) -> Belief) -> Option<Belief> {
+    owned(new(FileKind::Directory, NEW_DIRECTORY), attributes, below)
+}
+
 /// With the owner, group and mode that an act gives it.
 fn owned(stat: Stat, attributes: &Attributes, below: &dyn Fn(&Probe) -> Belief) -> Option<Belief> {
     let mut stat = Stat { is_foreseen: true, ..stat };

@@ -14,6 +14,6 @@ pub use address::Address;
 pub use event::{Event, Outcome, StepId, Verb};
 pub use id::Id;
 pub use path::{MEMBERS, Path};
-pub use play_event::{Counts, PlayEvent, TaskDiff, TaskEnded, TaskStatus};
+pub use play_event::{Counts, PlayEvent, Preview, TaskDiff, TaskEnded, TaskStatus};
 pub use secret::Masker;
 pub use span::{FileId, Sources, Span};

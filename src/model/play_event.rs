@@ -139,3 +139,44 @@ pub struct Counts {
     /// In a preview: tasks of which nobody knows before they are run what they come to.
     pub unknown: usize,
 }
+
+/// What an apply would do inside of the instances.
+#[derive(Clone, Debug, Default)]
+pub struct Preview {
+    /// Tasks and items of loops, in the order in which they would run: instance by instance, then playbooks.
+    pub tasks: Vec<TaskEnded>,
+    /// What the user should know.
+    pub notes: Vec<(Option<String>, String)>,
+    /// What came of each host.
+    pub counts: Vec<(String, Counts)>,
+}
+
+impl Preview {
+    /// All hosts' counts together.
+    pub fn total(&self) -> Counts {
+        let mut total = Counts::default();
+        for (_, counts) in &self.counts {
+            total.ok += counts.ok;
+            total.changed += counts.changed;
+            total.unreachable += counts.unreachable;
+            total.failed += counts.failed;
+            total.skipped += counts.skipped;
+            total.rescued += counts.rescued;
+            total.ignored += counts.ignored;
+            total.unknown += counts.unknown;
+        }
+        total
+    }
+
+    /// True if every task is known to change nothing.
+    pub fn is_empty(&self) -> bool {
+        let total = self.total();
+        total.changed == 0 && total.unknown == 0 && !self.fails()
+    }
+
+    /// True if a task would fail, or a guest could not be asked.
+    pub fn fails(&self) -> bool {
+        let total = self.total();
+        total.failed > 0 || total.unreachable > 0
+    }
+}

@@ -23,7 +23,8 @@ mod words;
 
 pub use inventory::{Host, Inventory};
 pub use library::Library;
-pub use loader::Shelf;
+pub use loader::{Loader, Shelf};
+pub use model::Play;
 pub use roles::RoleUse;
 pub use run::Interpreter;
 pub use settings::{FORKS, Settings};

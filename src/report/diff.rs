@@ -70,7 +70,7 @@ pub fn json(changed: &Changed, sources: &Sources) -> Value {
         "file": changed.file,
         "site": changed.site,
         "status": status,
-        "plan": plan.map(|plan| document::plan(plan, sources)),
+        "plan": plan.map(|plan| document::plan(plan, None, sources)),
         "had": had.map(|addresses| addresses.iter().map(ToString::to_string).collect::<Vec<_>>()),
     })
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::events::verb_of;
-use crate::model::{Masker, Sources};
+use crate::model::{Masker, Preview, Sources};
 use crate::plan::{Change, FieldDiff, Plan};
 
 /// The document's format.
@@ -13,7 +13,7 @@ pub const FORMAT: &str = "1.0";
 const MASK: &str = "(sensitive)";
 
 /// The document of `--format json`.
-pub fn plan(plan: &Plan, sources: &Sources) -> Value {
+pub fn plan(plan: &Plan, preview: Option<&Preview>, sources: &Sources) -> Value {
     let summary = plan.summary();
     json!({
         "format_version": FORMAT,
@@ -37,6 +37,7 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Value {
             "waits_for": step.waits_for.iter().map(|before| before.0).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "playbooks": plan.playbooks.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
+        "inside": preview.map(super::inside::json),
         "rolling": plan.rolling.iter().map(|roll| roll.iter().map(ToString::to_string).collect::<Vec<_>>()).collect::<Vec<_>>(),
         "refused": plan.refused.iter().map(|refusal| json!({
             "address": refusal.address.as_ref().map(ToString::to_string),

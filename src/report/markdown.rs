@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::{Style, text};
-use crate::model::{Masker, Sources};
+use crate::model::{Masker, Preview, Sources};
 use crate::plan::{Action, Change, Effect, FieldDiff, Plan, Refusal};
 
 /// GitHub takes so many characters; counted in bytes here, which are never fewer.
@@ -27,7 +27,7 @@ const SECTIONS: &[(Action, &str)] = &[
 ];
 
 /// Renders a plan. The first line is a comment by which a later run finds the one comment that it may edit.
-pub fn plan(plan: &Plan, sources: &Sources, masker: &Masker) -> String {
+pub fn plan(plan: &Plan, preview: Option<&Preview>, sources: &Sources, masker: &Masker) -> String {
     let words = Words { masker };
     let mut parts = vec![];
     if !plan.refused.is_empty() {
@@ -45,6 +45,13 @@ pub fn plan(plan: &Plan, sources: &Sources, masker: &Masker) -> String {
         } else {
             parts.extend(changes.iter().map(|change| words.change(change, &plan.project)));
         }
+    }
+    if let Some(preview) = preview {
+        let text = super::inside::text(preview, Style::default(), false);
+        let summary = "<details><summary>Inside the instances</summary>";
+        let full = format!("{summary}\n\n{}\n</details>\n", words.fence("diff", text.trim_end()));
+        let brief = super::inside::summary(preview, Style::default());
+        parts.push(Part { forms: vec![full, words.fence("text", brief.trim_end()) + "\n", String::new()], is_change: true });
     }
     if !plan.notes.is_empty() {
         let lines: Vec<&str> = plan.notes.iter().map(|note| note.text.as_str()).collect();

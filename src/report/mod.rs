@@ -7,6 +7,7 @@ pub mod diff;
 pub mod drift;
 pub mod events;
 pub mod graph;
+pub mod inside;
 pub mod json;
 pub mod markdown;
 pub mod plays;

@@ -101,8 +101,8 @@ impl Plays {
         };
         let item = ended.item.as_ref().map(|item| format!(" [{}]", short(item))).unwrap_or_default();
         let on = ended.delegate.as_ref().map(|delegate| format!(" → {delegate}")).unwrap_or_default();
-        let time = style.dim(&format_duration(ended.elapsed));
-        lines.push(format!("{mark} {}{on}: {}{item}{word} {time}", ended.host, ended.task));
+        let time = if self.check { String::new() } else { format!(" {}", style.dim(&format_duration(ended.elapsed))) };
+        lines.push(format!("{mark} {}{on}: {}{item}{word}{time}", ended.host, ended.task));
         if says {
             lines.extend(said(ended).into_iter().map(|line| format!("    {line}")));
         }

@@ -76,8 +76,18 @@ pub trait Module: Debug + Sync {
     }
 
     /// What it may touch where nobody can tell before it is run whether it does anything.
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Anything
+    }
+
+    /// What is surely so after it, whatever was before: so that what comes after it is known although nobody can tell
+    /// whether it changes anything.
+    ///
+    /// # Errors
+    /// The arguments are wrong.
+    fn ensure(&self, call: &Call<'_>) -> Result<Vec<Effect>, Failure> {
+        let _ = call;
+        Ok(vec![])
     }
 
     /// The result, after all acts of the verdict are done; one [`guest::Done`] for each.

@@ -148,7 +148,7 @@ impl Guest {
             match module.inspect(&call, &known) {
                 Ok(verdict) => return Ok(verdict),
                 Err(Pause::Failed(failure)) => return Err(failure),
-                Err(Pause::Unknown(why)) => panic!("nothing is unknown here: {why}"),
+                Err(Pause::Unknown(why)) => return Err(Failure::unknown(why)),
                 Err(Pause::Asked) => {
                     for probe in known.take_wanted() {
                         let answer = self.answer(&probe);

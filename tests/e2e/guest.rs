@@ -130,7 +130,7 @@ fn a_big_file_goes_in_pieces_and_comes_whole() {
         let local = tempfile::NamedTempFile::new().unwrap();
         let bytes: Vec<u8> = (0..20_000_003_u32).map(|n| (n / 7 % 251) as u8).collect();
         std::fs::write(local.path(), &bytes).unwrap();
-        let content = Content::Local(local.path().into());
+        let content = Content::Local { path: local.path().into(), sha1: String::new(), size: 0 };
         let attributes = Attributes { mode: Some(0o600), ..Attributes::default() };
         let path = "/root/big one".to_owned();
         let write = Write::File { path: path.clone(), content, attributes, backup: None, validate: None };

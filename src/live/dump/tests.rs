@@ -67,7 +67,7 @@ fn both(loaded: &Loaded, snapshot: &Snapshot, later: &Loaded) -> (Value, Value) 
     let options = plan::Options::default();
     let shown = |snapshot: &Snapshot| {
         let plan = plan::build(later.site.as_ref().unwrap(), snapshot, &options);
-        json::masked(json::plan(&plan, &later.sources), &later.masker)
+        json::masked(json::plan(&plan, None, &later.sources), &later.masker)
     };
     (shown(snapshot), shown(&offline))
 }

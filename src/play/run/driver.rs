@@ -80,13 +80,40 @@ impl Walk<'_> {
         let outcome = match ended {
             Ok(report) => outcome_of(task, report),
             Err(Stop::Failed(failure)) => Outcome::failed(failure),
-            Err(Stop::Unknown(why)) => Outcome::unknown(why),
+            Err(Stop::Unknown(why)) => {
+                let outcome = self.doubted(task, view, Outcome::unknown(why));
+                self.ensure(task, view);
+                outcome
+            }
             Err(Stop::Unreachable(why)) => {
                 let failure = Failure { message: why, ..Failure::default() };
                 Outcome { is_unreachable: true, ..Outcome::failed(failure.with("unreachable", true)) }
             }
         };
         (outcome, notifies)
+    }
+
+    /// A task that is surely run, whatever it finds: what is so after it, is laid over what is known of the guest.
+    fn ensure(&self, task: &Rc<Task>, view: &View) {
+        let Some(module) = registry::find(&task.module) else { return };
+        let Ok(args) = self.run.arguments(task, view) else { return };
+        let facts = map(self.host.facts.borrow().clone());
+        let unknown_facts = self.host.unknown_facts.borrow().clone();
+        let side = Side { engine: &self.run.engine, view };
+        let call = Call {
+            name: &task.module,
+            args: &args,
+            check: true,
+            diff: false,
+            user: None,
+            environment: &BTreeMap::new(),
+            facts: &facts,
+            unknown_facts: unknown_facts.as_deref(),
+            controller: &side,
+            round: 0,
+        };
+        let effects = module.ensure(&call).unwrap_or_default();
+        effects.into_iter().for_each(|effect| self.host.forecast.borrow_mut().lay(effect));
     }
 
     async fn module(&self, task: &Rc<Task>, view: &View, notifies: &[usize]) -> Result<Report, Stop> {

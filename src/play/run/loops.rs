@@ -332,21 +332,24 @@ fn never(conditions: &[Value]) -> bool {
 
 impl Walk<'_> {
     /// What comes of a task of which nobody knows what it does: what it may touch is not known either.
-    fn doubted(&self, task: &Rc<Task>, view: &View, outcome: Outcome) -> Outcome {
-        let Some(why) = &outcome.unknown else { return outcome };
-        let module = registry::find(&task.module);
+    pub(super) fn doubted(&self, task: &Rc<Task>, view: &View, outcome: Outcome) -> Outcome {
+        let Some(why) = outcome.unknown.as_ref().filter(|_| !outcome.is_laid) else { return outcome };
         let args = self.run.known_arguments(task, view);
         self.doubt_variables(task, why);
         let is_harmless = task.changed_when.as_ref().is_some_and(|conditions| never(conditions));
-        let touches = match module.map_or(Touches::Nothing, |module| module.touches()) {
+        let module = registry::find(&task.module);
+        let known = args.clone().unwrap_or_default();
+        let touches = match module.map_or(Touches::Nothing, |module| module.touches(&known)) {
             // Who writes that a command changes nothing says that of the guest.
             Touches::Anything if is_harmless => Touches::Nothing,
             touches => touches,
         };
-        let before = format!("what `{}` does before it", self.task_name(task, view));
+        let name = self.task_name(task, view);
+        // What is not known already keeps its own reason.
+        let before = if touches == Touches::Anything { format!("what `{name}` does before it") } else { why.clone() };
         let mut forecast = self.host.forecast.borrow_mut();
         touches.effects(args.as_ref(), &before).into_iter().for_each(|effect| forecast.lay(effect));
-        outcome
+        Outcome { is_laid: true, ..outcome }
     }
 
     /// Variables that the task would set.

@@ -29,6 +29,7 @@ use super::model::Play;
 use super::scope::{ALL_AHEAD, HostState, Stage, View, World};
 use super::settings::Settings;
 use crate::diagnostic::Diagnostic;
+use crate::forecast::{Effect, Forecast};
 use crate::guest::Session;
 use crate::model::{Counts, Id, PlayEvent};
 use crate::template::ansible::{Engine, text, truth};
@@ -143,6 +144,20 @@ impl<'a> Interpreter<'a> {
             failures: RefCell::default(),
             trips: RefCell::default(),
             ahead: None,
+        }
+    }
+
+    /// Says of a host, before anything is run, that nobody can ask it, and why.
+    pub fn unseen(&self, host: &str, why: &str) {
+        if let Some(state) = self.world.hosts.get(host) {
+            *state.forecast.borrow_mut() = Forecast::unseen(why);
+        }
+    }
+
+    /// Says of a host, before anything is run, that it becomes another before its tasks are run, and why.
+    pub fn unsettled(&self, host: &str, why: &str) {
+        if let Some(state) = self.world.hosts.get(host) {
+            state.forecast.borrow_mut().lay(Effect::opaque(why));
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Outcome {
     pub unknown: Option<String>,
     /// The same of what it gives back alone.
     pub unknown_result: Option<String>,
+    /// What is not known after it was laid over what is known of the guest.
+    pub is_laid: bool,
 }
 
 impl Outcome {

@@ -32,7 +32,7 @@ fn shown(of: &Plan) -> String {
     sources.add("site.yaml", "site: acme\n");
     let mut masker = Masker::default();
     masker.add("hunter2-`quoted`");
-    plan(of, &sources, &masker)
+    plan(of, None, &sources, &masker)
 }
 
 fn small() -> Plan {

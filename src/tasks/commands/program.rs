@@ -111,12 +111,11 @@ impl Args {
         }
         let is_certain = self.creates.is_some() || self.removes.is_some();
         if call.check && !is_certain {
-            return Err(Pause::Unknown(format!("what `{}` does", short(&crate::template::ansible::text(&shown)))));
+            return Err(Pause::Unknown(format!("what `{}` does", short(&words(&shown)))));
         }
         let mut verdict = Verdict { changed: Some(true), writes: vec![Write::Run(write)], ..Verdict::default() };
         if is_certain {
-            let words = crate::template::ansible::text(&shown);
-            verdict.changes.push(Change::value("command", None, Some(words)));
+            verdict.changes.push(Change::value("command", None, Some(words(&shown))));
         }
         if call.check {
             verdict.unknown_result = Some("what the command will say".into());
@@ -228,6 +227,17 @@ fn delta(elapsed: Duration) -> String {
 fn moment(seconds: i64) -> String {
     let moment = jiff::Timestamp::from_second(seconds).map(|moment| jiff::tz::TimeZone::UTC.to_datetime(moment));
     moment.map(|moment| moment.strftime("%Y-%m-%d %H:%M:%S.000000").to_string()).unwrap_or_default()
+}
+
+/// A command as one would type it.
+fn words(shown: &Value) -> String {
+    match shown.kind() {
+        crate::template::ValueKind::Seq => {
+            let words = shown.try_iter().into_iter().flatten();
+            words.map(|word| guest::quote(&crate::template::ansible::text(&word))).collect::<Vec<_>>().join(" ")
+        }
+        _ => crate::template::ansible::text(shown),
+    }
 }
 
 /// The beginning of a long command.

@@ -44,13 +44,13 @@ fn what_it_would_make_is_looked_for() {
 }
 
 #[test]
-fn in_check_mode_a_command_is_skipped_unless_what_it_makes_is_known() {
+fn in_check_mode_it_is_unknown_what_a_command_does_unless_what_it_makes_is_known() {
     let guest = Guest { check: true, ..Guest::default() };
-    let command = guest.inspect("command", &[("_raw_params", "make".into())]).unwrap();
-    assert_eq!(command.skipped.as_deref(), Some("Command would have run if not in check mode"));
+    let failure = guest.inspect("command", &[("_raw_params", "make".into())]).unwrap_err();
+    assert!(failure.is_unknown, "{failure:?}");
     let making = [("_raw_params", Value::from("make")), ("creates", "/srv/made".into())];
     let command = guest.inspect("command", &making).unwrap();
-    assert!(command.skipped.is_none() && command.is_changed());
+    assert!(command.unknown_result.is_some() && command.is_changed());
 }
 
 #[test]

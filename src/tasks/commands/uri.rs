@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::guest::{Command, Done, Probe, Write};
-use crate::tasks::{Call, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Int, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::ansible::{parse_json, python_json, text};
 use crate::template::{ValueKind, map};
 
@@ -109,7 +109,7 @@ impl Module for Uri {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["dest"])
     }
 

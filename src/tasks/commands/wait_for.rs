@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::forecast::Effect;
 use crate::guest::{Command, Done, Write};
-use crate::tasks::{Call, Failure, Int, Known, Module, Pause, Report, TextList, Touches, Verdict};
+use crate::tasks::{Call, Failure, Int, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::{Value, map};
 
 /// The module.
@@ -76,7 +76,7 @@ impl Module for WaitFor {
         }
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

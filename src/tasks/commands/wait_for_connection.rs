@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::forecast::Effect;
 use crate::guest::{Command, Write};
-use crate::tasks::{Call, Failure, Int, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Int, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Module for WaitForConnection {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

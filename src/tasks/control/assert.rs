@@ -12,7 +12,7 @@
 
 use serde::Deserialize;
 
-use crate::tasks::{Call, Failure, Flag, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 use crate::template::ansible::text;
 use crate::template::{Value, ValueKind};
 
@@ -42,7 +42,7 @@ impl Module for Assert {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

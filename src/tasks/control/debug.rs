@@ -9,7 +9,7 @@
 
 use serde::Deserialize;
 
-use crate::tasks::{Call, Failure, Int, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Int, Known, Map, Module, Pause, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -39,7 +39,7 @@ impl Module for Debug {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

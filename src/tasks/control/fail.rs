@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::tasks::{Call, Failure, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Module for Fail {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::guest::Write;
-use crate::tasks::{Call, Failure, Flag, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Module for Pausing {
         }
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

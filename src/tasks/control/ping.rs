@@ -9,7 +9,7 @@
 use serde::Deserialize;
 
 use crate::guest::{About, Command};
-use crate::tasks::{Call, Failure, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Module for Ping {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

@@ -6,7 +6,7 @@
 //!
 //! `cacheable` is accepted; facts are kept for one run.
 
-use crate::tasks::{Call, Failure, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Touches, Verdict};
 use crate::template::map;
 
 /// The module.
@@ -34,7 +34,7 @@ impl Module for SetFact {
         }
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

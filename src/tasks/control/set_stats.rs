@@ -8,7 +8,7 @@
 
 use serde::Deserialize;
 
-use crate::tasks::{Call, Failure, Flag, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Module for SetStats {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::attributes::Wanted;
 use super::place::{Holding, Placed, place};
 use crate::guest::{FileKind, Probe};
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ansible::python_regex;
 
 /// The module.
@@ -51,7 +51,7 @@ impl Module for Assemble {
         args.regexp.as_deref().map(|regexp| python_regex(regexp, false)).transpose().map(drop).map_err(Failure::new)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["dest"])
     }
 

@@ -14,7 +14,7 @@
 use serde::Deserialize;
 
 use crate::guest::{Attributes, Content, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Module for AuthorizedKey {
         }
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Anything
     }
 

@@ -17,7 +17,7 @@
 use serde::Deserialize;
 
 use super::edit::Edit;
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ansible::python_regex;
 
 /// The module.
@@ -77,7 +77,7 @@ impl Module for BlockInFile {
         args.edited("").map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["path", "dest", "name"])
     }
 

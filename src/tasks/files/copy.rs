@@ -19,7 +19,7 @@ use serde::Deserialize;
 use super::attributes::{NEW_DIRECTORY, Wanted};
 use super::place::{Holding, Placed, place, probes};
 use crate::guest::{Algorithm, Attributes, FileKind, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ValueKind;
 use crate::template::ansible::{python_json, text};
 
@@ -82,7 +82,7 @@ impl Module for Copy {
         }
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["dest"])
     }
 

@@ -11,7 +11,7 @@
 use serde::Deserialize;
 
 use crate::guest::{Algorithm, FileKind, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Module for Fetch {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

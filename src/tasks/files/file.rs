@@ -15,8 +15,9 @@
 use serde::Deserialize;
 
 use super::attributes::{NEW_DIRECTORY, NEW_FILE, Wanted, state_of};
+use crate::forecast::Effect;
 use crate::guest::{Attributes, FileKind, Probe, Stat, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Mode, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -86,8 +87,20 @@ impl Module for File {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["path", "dest", "name"])
+    }
+
+    fn ensure(&self, call: &Call<'_>) -> Result<Vec<Effect>, Failure> {
+        let args: Args = call.args()?;
+        let path = args.path.clone();
+        let attributes = args.wanted().attributes(None, NEW_DIRECTORY)?;
+        let is_whole = attributes.mode.is_some() && attributes.owner.is_some() && attributes.group.is_some();
+        Ok(match args.state {
+            Some(State::Absent) => vec![Effect::Written(Write::Remove { path })],
+            Some(State::Directory) if is_whole => vec![Effect::Directory { path, attributes }],
+            _ => vec![],
+        })
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
@@ -96,8 +109,9 @@ impl Module for File {
         let path = if args.path.len() > 1 { args.path.trim_end_matches('/') } else { args.path.as_str() }.to_owned();
         let both = [true, false].map(|follow| Probe::Stat { path: path.clone(), follow });
         guest.want(both)?;
-        let itself = guest.lstat(&path)?.cloned();
         args.wanted().check(guest)?;
+        let follows = matches!(args.state, Some(State::Directory | State::Touch | State::File));
+        let itself = if follows { None } else { guest.lstat(&path)?.cloned() };
         let state = match (args.state, &itself) {
             (Some(state), _) => state,
             (None, _) if args.recurse => State::Directory,

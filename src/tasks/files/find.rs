@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use super::stat::{algorithm, described};
 use crate::guest::{Entry, FileKind, Probe};
-use crate::tasks::{Call, Failure, Flag, Int, Known, Module, Pause, TextList, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Int, Known, Map, Module, Pause, TextList, Touches, Verdict};
 use crate::template::ansible::python_regex;
 use crate::template::{Value, map};
 
@@ -87,7 +87,7 @@ impl Module for Find {
         args.size.as_deref().map(size).transpose().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

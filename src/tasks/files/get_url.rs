@@ -19,7 +19,7 @@ use super::attributes::{NEW_FILE, Wanted};
 use super::stat::algorithm;
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Algorithm, Command, Done, FileKind, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Mode, Module, Pause, Report, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Mode, Module, Pause, Report, Touches, Verdict};
 use crate::template::ansible::text;
 
 /// The module.
@@ -73,7 +73,7 @@ impl Module for GetUrl {
         args.sum().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["dest"])
     }
 

@@ -12,7 +12,7 @@
 use serde::Deserialize;
 
 use super::edit::Edit;
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, TextList, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Mode, Module, Pause, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Module for IniFile {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["path", "dest"])
     }
 

@@ -15,7 +15,7 @@ use fancy_regex::Regex;
 use serde::Deserialize;
 
 use super::edit::Edit;
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ansible::{python_expand, python_regex};
 
 /// The module.
@@ -89,7 +89,7 @@ impl Module for LineInFile {
         }
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["path", "dest", "name"])
     }
 

@@ -10,7 +10,7 @@
 use serde::Deserialize;
 
 use super::edit::Edit;
-use crate::tasks::{Call, Failure, Flag, Known, Mode, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Flag, Known, Map, Mode, Module, Pause, Touches, Verdict};
 use crate::template::ansible::{python_regex, python_sub};
 
 /// The module.
@@ -51,7 +51,7 @@ impl Module for Replace {
         args.edited("").map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["path", "dest", "name"])
     }
 

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use serde::Deserialize;
 
 use crate::guest::FileKind;
-use crate::tasks::{Call, Failure, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Module for Slurp {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

@@ -65,7 +65,7 @@ impl Module for StatModule {
         algorithm(args.checksum_algorithm.as_deref().unwrap_or("sha1")).map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::forecast::Effect;
 use crate::guest::{Command, Done, Write};
-use crate::tasks::{Call, Change, Failure, Known, Module, Pause, Report, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Known, Map, Module, Pause, Report, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Module for TempFile {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::attributes::Wanted;
 use crate::forecast::{Effect, Scope};
 use crate::guest::{Attributes, Command, Content, Done, FileKind, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Mode, Module, Pause, Report, TextList, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Mode, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -65,7 +65,7 @@ impl Module for Unarchive {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["dest"])
     }
 

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::apt;
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Done, PackageManager, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Report, TextList, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -68,7 +68,7 @@ impl Module for Apk {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Packages
     }
 

@@ -33,7 +33,7 @@ use super::debian::{self, Spec};
 use super::{deb_file, joined};
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Look, Command, Done, Output, PackageManager, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Module for Apt {
         read(call).map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Packages
     }
 

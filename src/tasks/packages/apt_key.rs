@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::fetch;
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -65,7 +65,7 @@ impl Module for AptKey {
         }
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Named(KEYS)
     }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 use crate::template::{Value, ValueKind, map};
 
 /// The module.
@@ -69,7 +69,7 @@ impl Module for Debconf {
         }
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Named("debconf")
     }
 

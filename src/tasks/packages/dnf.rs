@@ -22,7 +22,7 @@ use serde::Deserialize;
 use super::apt;
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Done, PackageManager, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Module for Dnf {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Packages
     }
 

@@ -25,7 +25,7 @@ use serde::Deserialize;
 
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Done, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Report, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -89,7 +89,7 @@ impl Module for Git {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Paths(&["dest"])
     }
 

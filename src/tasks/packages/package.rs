@@ -38,7 +38,7 @@ impl Module for Package {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Packages
     }
 

@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use crate::guest::{About, Command, Probe};
-use crate::tasks::{Call, Failure, Known, Module, Pause, TextList, Touches, Verdict};
+use crate::tasks::{Call, Failure, Known, Map, Module, Pause, TextList, Touches, Verdict};
 use crate::template::{Value, map};
 
 /// The module.
@@ -40,7 +40,7 @@ impl Module for PackageFacts {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

@@ -27,7 +27,7 @@ use super::version::{self, Requirement};
 use super::{apt, joined};
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Done, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Report, TextList, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::Value;
 
 /// The module.
@@ -98,7 +98,7 @@ impl Module for Pip {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Anything
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::forecast::Effect;
 use crate::guest::{Command, Group, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Module for GroupModule {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Accounts(&[])
     }
 
@@ -69,6 +69,16 @@ impl Module for GroupModule {
             name: args.name.clone(),
             gid: args.gid.or(there.as_ref().map(|group| group.gid)).unwrap_or_else(|| foreseen_id(&args.name)),
             members: there.map(|group| group.members).unwrap_or_default(),
+        });
+        Ok(vec![Effect::Group { name: args.name, group }])
+    }
+
+    fn ensure(&self, call: &Call<'_>) -> Result<Vec<Effect>, Failure> {
+        let args: Args = call.args()?;
+        let group = (args.state == State::Present).then(|| Group {
+            name: args.name.clone(),
+            gid: args.gid.unwrap_or_else(|| foreseen_id(&args.name)),
+            members: vec![],
         });
         Ok(vec![Effect::Group { name: args.name, group }])
     }

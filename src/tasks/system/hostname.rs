@@ -42,7 +42,7 @@ impl Module for Hostname {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Named("the hostname")
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::group::State;
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Look, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, TextList, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Module, Pause, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Module for Iptables {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Named(RULES)
     }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::group::State;
 use crate::forecast::Effect;
 use crate::guest::{About, Attributes, Command, Content, Look, Output, Write};
-use crate::tasks::{Call, Change, Failure, Known, Module, Pause, TextList, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Known, Map, Module, Pause, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Module for LocaleGen {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Named("the locales")
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::systemd::{self, State};
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Module for Service {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Units(&["name"])
     }
 
@@ -66,6 +66,16 @@ impl Module for Service {
         let why = format!("what `{}` does to {}", call.name, args.name);
         let all = Effect::unknown(Scope::Named(topic(&args.name)), why);
         Ok(verdict.effects_and((!verdict.writes.is_empty()).then_some(all)))
+    }
+
+    fn ensure(&self, call: &Call<'_>) -> Result<Vec<Effect>, Failure> {
+        let args: Args = call.args()?;
+        Ok(systemd::ensure(&systemd::Args {
+            name: Some(args.name),
+            state: args.state,
+            enabled: args.enabled,
+            ..systemd::Args::default()
+        }))
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {

@@ -42,7 +42,7 @@ impl Module for ServiceFacts {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::facts;
 use super::facts_script::SCRIPT;
 use crate::guest::Command;
-use crate::tasks::{Call, Failure, Int, Known, Module, Pause, TextList, Touches, Verdict};
+use crate::tasks::{Call, Failure, Int, Known, Map, Module, Pause, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Module for Setup {
         call.args::<Args>().map(drop)
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Nothing
     }
 

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::forecast::{Effect, Scope};
-use crate::guest::{About, Command, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Known, Module, Pause, Touches, Verdict};
+use crate::guest::{About, Answer, Command, Probe, Write};
+use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Module, Pause, Touches, Verdict};
 use crate::template::map;
 
 /// The module.
@@ -83,7 +83,7 @@ impl Module for Systemd {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Units(&["name", "service", "unit"])
     }
 
@@ -93,10 +93,31 @@ impl Module for Systemd {
         Ok(foresee(args.name.as_deref().unwrap_or_default(), verdict))
     }
 
+    fn ensure(&self, call: &Call<'_>) -> Result<Vec<Effect>, Failure> {
+        let args: Args = call.args()?;
+        Ok(ensure(&args))
+    }
+
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         self.check(call)?;
         inspect(&call.args()?, call, guest)
     }
+}
+
+/// What a unit surely is by then. Which state of enablement it has is systemd's to say.
+pub(super) fn ensure(args: &Args) -> Vec<Effect> {
+    let Some(name) = &args.name else { return vec![] };
+    let mut properties = vec![("LoadState", "loaded".to_owned())];
+    let state = match args.state {
+        Some(State::Stopped) => "inactive",
+        Some(_) => "active",
+        None => return vec![],
+    };
+    properties.push(("ActiveState", state.to_owned()));
+    let Some(enabled) = args.enabled else { return vec![] };
+    properties.push(("UnitFileState", if enabled { "enabled" } else { "disabled" }.to_owned()));
+    let unit = properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    vec![Effect::Is(Probe::Unit { name: name.clone(), user: None }, Answer::Unit(Some(unit)))]
 }
 
 /// What systemctl's words leave of a unit.

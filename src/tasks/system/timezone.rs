@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::forecast::Effect;
 use crate::guest::{Attributes, Command, Content, Probe, Write};
-use crate::tasks::{Call, Change, Failure, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Module for Timezone {
         }
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Named("the time zone")
     }
 

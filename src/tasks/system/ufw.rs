@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Look, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Touches, Verdict};
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Module for Ufw {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
+    fn touches(&self, _: &Map) -> Touches {
         Touches::Named(FIREWALL)
     }
 

@@ -26,7 +26,8 @@ use serde::Deserialize;
 use super::group::{State, foreseen_id};
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Done, Group, Probe, User, Write};
-use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Module, Pause, Report, TextList, Touches, Verdict};
+use crate::template::ansible::as_bool;
+use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
 
 /// The module.
 #[derive(Debug)]
@@ -108,8 +109,9 @@ impl Module for UserModule {
         Ok(())
     }
 
-    fn touches(&self) -> Touches {
-        Touches::Accounts(&["home"])
+    fn touches(&self, args: &Map) -> Touches {
+        let makes_no_home = args.get("create_home").is_some_and(|flag| !crate::template::ansible::truth(&as_bool(flag)));
+        if makes_no_home { Touches::Accounts(&[]) } else { Touches::Accounts(&["home"]) }
     }
 
     fn foresee(&self, call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
@@ -118,6 +120,27 @@ impl Module for UserModule {
             return Ok(vec![]);
         }
         args.foreseen(guest, verdict)
+    }
+
+    fn ensure(&self, call: &Call<'_>) -> Result<Vec<Effect>, Failure> {
+        let args: Args = call.args()?;
+        let name = args.name.clone();
+        if args.state == State::Absent {
+            return Ok(vec![Effect::User { name, user: None }]);
+        }
+        let (Some(home), Some(group)) = (args.home, args.group) else { return Ok(vec![]) };
+        let user = User {
+            name: name.clone(),
+            uid: args.uid.unwrap_or_else(|| foreseen_id(&name)),
+            gid: group.parse().unwrap_or_else(|_| foreseen_id(&group)),
+            group,
+            home,
+            shell: args.shell.unwrap_or_default(),
+            comment: args.comment.unwrap_or_default(),
+            is_local: true,
+            ..User::default()
+        };
+        Ok(vec![Effect::User { name, user: Some(user) }])
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {

@@ -403,7 +403,7 @@ fn is_undefined(error: &JinjaError) -> bool {
 
 fn finished<T>(text: &str, (result, unknown): (Result<T, JinjaError>, Option<String>)) -> Result<T, Error> {
     if let Some(why) = unknown {
-        let message = format!("not known yet: {why}");
+        let message = why;
         return Err(Error { kind: ErrorKind::Unknown, message, template: None, line: None, range: None });
     }
     result.map_err(|error| told(&error, text))
