@@ -8,6 +8,7 @@ mod log;
 mod notes;
 mod probe;
 mod ready;
+mod resident;
 mod session;
 mod shell;
 mod write;

@@ -3,8 +3,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join_all, try_join};
+use tokio::sync::Mutex;
 
 use super::acts::{self, From};
+use super::resident::{Resident, Script};
 use super::shell::PATH;
 use super::{Answer, Command, Content, Done, Output, Probe, Write, ask};
 use crate::kinds::instance;
@@ -17,6 +19,17 @@ pub struct Session {
     client: Client,
     id: Id,
     trips: AtomicU64,
+    resident: Mutex<Stay>,
+}
+
+/// The shell that stays in the guest.
+#[derive(Debug, Default)]
+enum Stay {
+    #[default]
+    NotYet,
+    There(Resident),
+    /// It cannot be had, or was lost: each script gets a process of its own.
+    Without,
 }
 
 /// Why something cannot be had of a guest.
@@ -46,7 +59,7 @@ const LONG: u64 = 256 * 1024;
 impl Session {
     /// The inside of an instance.
     pub fn new(client: &Client, id: &Id) -> Self {
-        Session { client: client.clone(), id: id.clone(), trips: AtomicU64::new(0) }
+        Session { client: client.clone(), id: id.clone(), trips: AtomicU64::new(0), resident: Mutex::default() }
     }
 
     /// The instance.
@@ -75,7 +88,7 @@ impl Session {
                 return Ok(vec![]);
             }
             let command = Command::new(["sh", "-s"]).stdin(ask::script(&plain));
-            let output = self.run(&command).await?;
+            let output = self.script(command).await?;
             ask::answers(&plain, &output.stdout).map_err(|why| {
                 let said = output.errors();
                 GuestError::Refused(format!("{}: {why} {}", self.id, said.trim()).trim_end().to_owned())
@@ -135,7 +148,7 @@ impl Session {
                 return Ok(Done::Written);
             }
         };
-        let output = self.run(&command).await?;
+        let output = self.script(command).await?;
         if output.is_success() {
             return Ok(Done::Written);
         }
@@ -146,6 +159,31 @@ impl Session {
         } else {
             said.trim().to_owned()
         }))
+    }
+
+    /// Runs a script of ours, which may be run twice: by the shell that stays in the guest, or, where that is lost, by
+    /// one of its own.
+    async fn script(&self, command: Command) -> Result<Output, GuestError> {
+        let Some(script) = Script::of(&command) else { return self.run(&command).await };
+        let mut stay = self.resident.lock().await;
+        if matches!(*stay, Stay::NotYet) {
+            *stay = match Resident::start(&self.client, &self.id, mark()).await {
+                Ok(resident) => Stay::There(resident),
+                Err(error) => return Err(GuestError::Unreachable(format!("{}: {error}", self.id))),
+            };
+        }
+        if let Stay::There(resident) = &mut *stay {
+            match resident.run(&script).await {
+                Ok(output) => {
+                    self.trips.fetch_add(1, Ordering::Relaxed);
+                    return Ok(output);
+                }
+                Err(error) => tracing::debug!("{}: the shell in it is lost: {error}", self.id),
+            }
+            *stay = Stay::Without;
+        }
+        drop(stay);
+        self.run(&command).await
     }
 
     /// Runs a command.
@@ -239,6 +277,7 @@ impl Session {
     /// LXD's restart, and then the guest's init that has come up.
     async fn restart(&self, timeout: Duration) -> Result<Done, GuestError> {
         let started = Instant::now();
+        *self.resident.lock().await = Stay::NotYet;
         let unreachable = |error: Error| GuestError::Unreachable(format!("{}: {error}", self.id));
         let stop = instance::power_call(&self.id, "restart", Some(Duration::from_secs(60).min(timeout)));
         if let Err(error) = self.client.run(&stop, None).await {
@@ -275,6 +314,12 @@ while [ "$tries" -lt 100 ] && ! ip -o addr show 2>/dev/null | grep -v ' lo ' | g
     tries=$((tries + 1)); pause
 done
 exit 0"#;
+
+/// Sixteen bytes that nobody can guess.
+fn mark() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    format!("{:016x}{:016x}", RandomState::new().build_hasher().finish(), RandomState::new().build_hasher().finish())
+}
 
 enum Sent {
     Beside(String),

@@ -57,16 +57,81 @@ struct Fds {
     fds: BTreeMap<String, String>,
 }
 
+/// A command that runs.
+struct Running {
+    operation: String,
+    control: Socket,
+    stdin: Socket,
+    stdout: Socket,
+    stderr: Socket,
+}
+
+/// A command that one talks with while it runs. When this is dropped, its stdin ends.
+pub struct Attached(Running);
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Attached({})", self.0.operation)
+    }
+}
+
+impl Attached {
+    /// Writes to its stdin.
+    ///
+    /// # Errors
+    /// The connection broke, or it has ended.
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        for piece in bytes.chunks(PIECE) {
+            self.0.stdin.send(Message::Binary(piece.to_vec().into())).await.map_err(|error| broke_off(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Reads its stdout until it has just written this.
+    ///
+    /// # Errors
+    /// As [`Attached::send`].
+    pub async fn until(&mut self, is_end: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, Error> {
+        read_until(&mut self.0.stdout, is_end).await
+    }
+
+    /// The same of both its stdout and its stderr.
+    ///
+    /// # Errors
+    /// As [`Attached::send`].
+    pub async fn both_until(
+        &mut self,
+        is_end: impl Fn(&[u8]) -> bool,
+        is_end_of_errors: impl Fn(&[u8]) -> bool,
+    ) -> Result<(Vec<u8>, Vec<u8>), Error> {
+        let Running { stdout, stderr, .. } = &mut self.0;
+        tokio::try_join!(read_until(stdout, is_end), read_until(stderr, is_end_of_errors))
+    }
+}
+
+fn broke_off(error: &dyn std::fmt::Display) -> Error {
+    Error::OutcomeUnknown(format!("the command's streams broke off: {error}"))
+}
+
+async fn read_until(socket: &mut Socket, is_end: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, Error> {
+    let mut read = vec![];
+    while !is_end(&read) {
+        match socket.next().await {
+            Some(Ok(Message::Binary(bytes))) => read.extend_from_slice(&bytes),
+            Some(Ok(Message::Text(_) | Message::Close(_))) | None => return Err(broke_off(&"it has ended")),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(broke_off(&error)),
+        }
+    }
+    Ok(read)
+}
+
 /// One piece of what is sent to stdin.
 const PIECE: usize = 128 * 1024;
 
 impl Client {
-    /// Runs a command and gives what it wrote, however much.
-    ///
-    /// # Errors
-    /// It could not be run at all, or the connection broke; an exit code is no error.
-    pub async fn exec(&self, id: &Id, exec: &Exec<'_>) -> Result<Executed, Error> {
-        let started = Instant::now();
+    /// Starts a command, with all its streams.
+    async fn started(&self, id: &Id, exec: &Exec<'_>) -> Result<Running, Error> {
         let mut body = json!({
             "command": exec.command, "environment": exec.environment, "interactive": false,
             "wait-for-websocket": true, "record-output": false,
@@ -80,19 +145,29 @@ impl Client {
         }
         let call = Call::post(&["instances", &id.name, "exec"], body).project(&id.project);
         let (envelope, _) = self.send::<Value>(&call, None).await?;
-        let started_operation: Started = envelope
+        let started: Started = envelope
             .metadata
             .and_then(|metadata| serde_json::from_value(metadata).ok())
             .ok_or_else(|| Error::Protocol("exec without websockets".into()))?;
         let http = self.upgradable()?;
         let connect = async |fd: &str| -> Result<Socket, Error> {
-            let secret = started_operation.metadata.fds.get(fd).map(String::as_str).unwrap_or_default();
-            let path = ["operations", started_operation.id.as_str(), "websocket"];
+            let secret = started.metadata.fds.get(fd).map(String::as_str).unwrap_or_default();
+            let path = ["operations", started.id.as_str(), "websocket"];
             self.websocket(&http, &Call::get(&path).query("secret", secret)).await
         };
         // The command starts when all of the streams are there; were control the last, it might come too late.
-        let mut control = connect("control").await?;
-        let (mut stdin, mut stdout, mut stderr) = tokio::try_join!(connect("0"), connect("1"), connect("2"))?;
+        let control = connect("control").await?;
+        let (stdin, stdout, stderr) = tokio::try_join!(connect("0"), connect("1"), connect("2"))?;
+        Ok(Running { operation: started.id.clone(), control, stdin, stdout, stderr })
+    }
+
+    /// Runs a command and gives what it wrote, however much.
+    ///
+    /// # Errors
+    /// It could not be run at all, or the connection broke; an exit code is no error.
+    pub async fn exec(&self, id: &Id, exec: &Exec<'_>) -> Result<Executed, Error> {
+        let started = Instant::now();
+        let Running { operation, mut control, mut stdin, mut stdout, mut stderr } = self.started(id, exec).await?;
         let (mut out, mut err) = (vec![], vec![]);
         let (moved, broken) = (Cell::new(0), Cell::new(false));
         let streams = async {
@@ -103,7 +178,7 @@ impl Client {
         // They may have ended when time runs out all the same.
         let mut streams = Box::pin(streams.fuse());
         // LXD forgets an operation soon after its end: its end is waited for from the beginning.
-        let mut end = Box::pin(self.end_of(&started_operation.id));
+        let mut end = Box::pin(self.end_of(&operation));
         let both = async {
             tokio::select! {
                 end = &mut end => {
@@ -126,7 +201,7 @@ impl Client {
                 let _ = control.send(Message::Text(kill.into())).await;
                 // What it left running keeps the streams open.
                 let _ = tokio::time::timeout(Duration::from_secs(1), &mut streams).await;
-                tokio::time::timeout(Duration::from_secs(5), self.end_of(&started_operation.id))
+                tokio::time::timeout(Duration::from_secs(5), self.end_of(&operation))
                     .await
                     .unwrap_or(Ok(Value::Null))
             }
@@ -151,6 +226,14 @@ impl Client {
         let code =
             code.or(timed_out.then_some(137)).ok_or_else(|| Error::Protocol("exec without an exit code".into()))?;
         Ok(Executed { code, stdout: out, stderr: err, elapsed: started.elapsed(), timed_out })
+    }
+
+    /// Starts a command that one talks with.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub async fn attach(&self, id: &Id, exec: &Exec<'_>) -> Result<Attached, Error> {
+        self.started(id, exec).await.map(Attached)
     }
 
     /// Waits for an operation's end, however long it takes.

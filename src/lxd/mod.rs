@@ -26,7 +26,7 @@ pub use call::{Body, Call, Method, escape};
 pub use client::{Client, Progress};
 pub use endpoint::{Address, Endpoint, resolve};
 pub use error::Error;
-pub use exec::{Exec, Executed};
+pub use exec::{Attached, Exec, Executed};
 pub use operations::Running;
 pub use patience::AWAY;
 pub use server::Server;

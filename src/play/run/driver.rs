@@ -48,7 +48,7 @@ impl From<GuestError> for Stop {
 }
 
 /// What is said of an answer that a walk ahead has not got.
-const NOT_ASKED: &str = "it is not asked yet";
+pub(super) const NOT_ASKED: &str = "it is not asked yet";
 
 /// What a run of a module is given.
 pub(super) struct Setting<'s> {
@@ -80,6 +80,10 @@ impl Walk<'_> {
         let outcome = match ended {
             Ok(report) => outcome_of(task, report),
             Err(Stop::Failed(failure)) => Outcome::failed(failure),
+            // On a walk ahead that is no doubt: what comes after it is asked as well.
+            Err(Stop::Unknown(why)) if self.run.ahead.is_some() && why == NOT_ASKED => {
+                Outcome { is_laid: true, ..Outcome::unknown(why) }
+            }
             Err(Stop::Unknown(why)) => {
                 let outcome = self.doubted(task, view, Outcome::unknown(why));
                 self.ensure(task, view);
@@ -300,7 +304,10 @@ impl Walk<'_> {
                     }
                 }
             }
+            let started = std::time::Instant::now();
             let answers = setting.session.ask(&missing).await?;
+            let (task, count, elapsed) = (setting.task.name.as_ref().map(text), missing.len(), started.elapsed());
+            tracing::debug!("{}: {count} questions from `{}` on, {elapsed:.1?}", setting.host.name, task.unwrap_or_default());
             let mut forecast = forecast.borrow_mut();
             missing.into_iter().zip(answers).for_each(|(probe, answer)| forecast.learn(probe, answer));
         }

@@ -334,6 +334,10 @@ impl Walk<'_> {
     /// What comes of a task of which nobody knows what it does: what it may touch is not known either.
     pub(super) fn doubted(&self, task: &Rc<Task>, view: &View, outcome: Outcome) -> Outcome {
         let Some(why) = outcome.unknown.as_ref().filter(|_| !outcome.is_laid) else { return outcome };
+        if self.run.ahead.is_some() && why == super::driver::NOT_ASKED {
+            self.doubt_variables(task, why);
+            return Outcome { is_laid: true, ..outcome };
+        }
         let args = self.run.known_arguments(task, view);
         self.doubt_variables(task, why);
         let is_harmless = task.changed_when.as_ref().is_some_and(|conditions| never(conditions));

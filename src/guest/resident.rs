@@ -1,0 +1,124 @@
+//! A shell that stays in the guest while there is something to ask and to do: what a command of its own would take
+//! LXD's exec tens of milliseconds to begin, it takes one or two.
+//!
+//! It reads a line with two lengths, a script of the first length, and, when it has said that it is ready for that, what
+//! the script is to read, of the second. Whatever the script writes is followed by a mark that no guest can know.
+
+use super::GuestError;
+use super::command::{Command, Output};
+use super::shell::{PATH, quote};
+use crate::lxd::{Attached, Client, Error, Exec};
+use crate::model::Id;
+
+/// The shell, as long as it can be talked with.
+#[derive(Debug)]
+pub struct Resident {
+    attached: Attached,
+    mark: String,
+}
+
+/// A command as a script for it: the script, and what that reads.
+pub struct Script {
+    text: String,
+    stdin: Vec<u8>,
+}
+
+impl Script {
+    /// Of a command that is one; `None` of anything that needs a process of its own.
+    pub fn of(command: &Command) -> Option<Script> {
+        let Command { argv, stdin, environment, cwd, user, timeout } = command;
+        if !environment.is_empty() || cwd.is_some() || user.is_some() || timeout.is_some() {
+            return None;
+        }
+        let stdin = stdin.clone().unwrap_or_default();
+        let words: Vec<&str> = argv.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["sh", "-s"] => Some(Script { text: String::from_utf8(stdin).ok()?, stdin: vec![] }),
+            ["sh", "-c", script, "sh", arguments @ ..] => {
+                let words: Vec<String> = arguments.iter().map(|word| quote(word)).collect();
+                Some(Script { text: format!("set -- {}\n{script}", words.join(" ")), stdin })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// MARK
+const LOOP: &str = r#"
+LC_ALL=C
+while IFS=' ' read -r size more; do
+    script=$(head -c "$size"; echo x); script=${script%x}
+    [ "${#script}" -eq "$size" ] || exit 1
+    if [ "$more" -gt 0 ]; then
+        printf '%s\n' "$1"
+        head -c "$more" | (eval "$script")
+    else (eval "$script") </dev/null; fi
+    printf '\n%s %s\n' "$1" "$?"
+    printf '\n%s\n' "$1" >&2
+done"#;
+
+impl Resident {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The instance cannot be reached.
+    pub async fn start(client: &Client, id: &Id, mark: String) -> Result<Resident, Error> {
+        let command = ["sh", "-c", LOOP, "sh", &mark].map(str::to_owned);
+        let environment = [("PATH".to_owned(), PATH.to_owned())].into();
+        let exec = Exec { command: &command, environment, ..Exec::default() };
+        Ok(Resident { attached: client.attach(id, &exec).await?, mark })
+    }
+
+    /// Runs a script.
+    ///
+    /// # Errors
+    /// It cannot be talked with any more; whether the script was run is not known.
+    pub async fn run(&mut self, script: &Script) -> Result<Output, GuestError> {
+        let started = std::time::Instant::now();
+        let lost = |error: Error| GuestError::Unreachable(error.to_string());
+        let Script { text, stdin } = script;
+        let request = format!("{} {}\n{text}", text.len(), stdin.len());
+        self.attached.send(request.as_bytes()).await.map_err(lost)?;
+        if !stdin.is_empty() {
+            let ready = format!("{}\n", self.mark);
+            self.attached.until(|read| read.ends_with(ready.as_bytes())).await.map_err(lost)?;
+            self.attached.send(stdin).await.map_err(lost)?;
+        }
+        let (end, end_of_errors) = (format!("\n{} ", self.mark), format!("\n{}\n", self.mark));
+        let is_end = |read: &[u8]| read.ends_with(b"\n") && place(read, &end).is_some();
+        let both = self.attached.both_until(is_end, |read| read.ends_with(end_of_errors.as_bytes()));
+        let (mut stdout, mut stderr) = both.await.map_err(lost)?;
+        let at = place(&stdout, &end).unwrap_or_default();
+        let code = String::from_utf8_lossy(&stdout[at + end.len()..]).trim().parse().unwrap_or(-1);
+        stdout.truncate(at);
+        stderr.truncate(stderr.len() - end_of_errors.len());
+        Ok(Output { code, stdout, stderr, elapsed: started.elapsed() })
+    }
+}
+
+/// Where the last line begins, if it is the mark's.
+fn place(read: &[u8], end: &str) -> Option<usize> {
+    // The exit code has three digits at most.
+    let from = read.len().saturating_sub(end.len() + 5);
+    read[from..].windows(end.len()).position(|window| window == end.as_bytes()).map(|at| from + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_run_and_programs_are_not() {
+        let script = Script::of(&Command::script("echo \"$1\"", ["it's"])).unwrap();
+        assert_eq!(script.text, "set -- 'it'\\''s'\necho \"$1\"");
+        assert!(Script::of(&Command::new(["useradd", "x"])).is_none());
+        assert!(Script::of(&Command::script("true", [] as [&str; 0]).user(Some("x".into()))).is_none());
+    }
+
+    #[test]
+    fn the_end_is_found_after_whatever_was_said() {
+        let said = b"any\n\0thing\nM 7\n";
+        assert_eq!(place(said, "\nM "), Some(10));
+        assert_eq!(place(b"\nM", "\nM "), None);
+    }
+}
