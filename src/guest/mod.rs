@@ -1,6 +1,7 @@
 //! The seam to an instance's inside: questions and acts as data, and their way through LXD's exec and file API.
 
 mod acts;
+mod answers;
 mod ask;
 mod command;
 mod exec;

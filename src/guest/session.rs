@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::acts::{self, From};
 use super::resident::{Resident, Script};
 use super::shell::PATH;
-use super::{Answer, Command, Content, Done, Output, Probe, Write, ask};
+use super::{Answer, Command, Content, Done, Output, Probe, Write, answers, ask};
 use crate::kinds::instance;
 use crate::lxd::{Client, Error, Exec};
 use crate::model::Id;
@@ -87,12 +87,21 @@ impl Session {
             if plain.is_empty() {
                 return Ok(vec![]);
             }
-            let command = Command::new(["sh", "-s"]).stdin(ask::script(&plain));
-            let output = self.script(command).await?;
-            ask::answers(&plain, &output.stdout).map_err(|why| {
-                let said = output.errors();
-                GuestError::Refused(format!("{}: {why} {}", self.id, said.trim()).trim_end().to_owned())
-            })
+            let mut tries = 0;
+            loop {
+                let command = Command::new(["sh", "-s"]).stdin(ask::script(&plain));
+                let output = self.script(command).await?;
+                match answers::read(&plain, &output.stdout) {
+                    Ok(answers) => return Ok(answers),
+                    // Files come and go while they are looked at.
+                    Err(why) if why == answers::MOVED && tries < 3 => tries += 1,
+                    Err(why) => {
+                        let said = output.errors();
+                        let text = format!("{}: {why} {}", self.id, said.trim());
+                        return Err(GuestError::Refused(text.trim_end().to_owned()));
+                    }
+                }
+            }
         };
         let commands = probes.iter().filter_map(|probe| match probe {
             Probe::Output(look) if ask::is_apart(probe) => Some(self.run(&look.command)),

@@ -72,6 +72,7 @@ impl Walk<'_> {
             world: Rc::new(copy),
             engine: self.run.engine.clone(),
             sessions: self.run.sessions,
+            open: RefCell::default(),
             emit: &silent,
             counts: RefCell::default(),
             forks: Semaphore::new(1),
@@ -85,7 +86,7 @@ impl Walk<'_> {
             ahead: Some(ahead),
         };
         let batch = Batch { stage: Rc::new(stage.copied()), ..Batch::of(stage, 1, false) };
-        let Some(session) = self.run.session(&host.name) else { return vec![] };
+        let session = self.session.clone();
         let walk = Walk {
             notified: self.notified.clone(),
             maybe_notified: self.maybe_notified.clone(),

@@ -134,16 +134,16 @@ impl Walk<'_> {
         };
         let other;
         let (session, host) = match delegate.as_deref() {
-            None => (&self.session, self.host.clone()),
-            Some(name) if name == self.host.name => (&self.session, self.host.clone()),
-            Some(name) if HARMLESS.contains(&task.action()) && is_operator(name) => (&self.session, self.host.clone()),
+            None => (&*self.session, self.host.clone()),
+            Some(name) if name == self.host.name => (&*self.session, self.host.clone()),
+            Some(name) if HARMLESS.contains(&task.action()) && is_operator(name) => (&*self.session, self.host.clone()),
             Some(_) if self.run.ahead.is_some() => return Err(Stop::Unknown(NOT_ASKED.to_owned())),
             Some(name) => {
                 let session = self.run.session(name).filter(|_| !is_operator(name));
                 let host = self.run.world.hosts.get(name).cloned();
                 let (session, host) = session.zip(host).ok_or_else(|| not_there(name, &task.module))?;
                 other = session;
-                (&other, host)
+                (&*other, host)
             }
         };
         let keyword = |name: &str| view.context.setting(name).map(|value| self.rendered(value, view)).transpose();

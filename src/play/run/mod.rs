@@ -46,6 +46,8 @@ pub struct Interpreter<'a> {
     pub(super) world: Rc<World>,
     pub(super) engine: Rc<Engine>,
     sessions: Sessions<'a>,
+    /// One for each host, while its plays run.
+    open: RefCell<HashMap<String, Rc<Session>>>,
     emit: &'a dyn Fn(PlayEvent),
     counts: RefCell<IndexMap<String, Counts>>,
     forks: Semaphore,
@@ -134,6 +136,7 @@ impl<'a> Interpreter<'a> {
             world: Rc::new(world),
             engine: Rc::new(Engine::new()),
             sessions,
+            open: RefCell::default(),
             emit,
             counts: RefCell::default(),
             forks: Semaphore::new(forks),
@@ -190,8 +193,10 @@ impl<'a> Interpreter<'a> {
         change(self.counts.borrow_mut().entry(host.to_owned()).or_default());
     }
 
-    pub(super) fn session(&self, host: &str) -> Option<Session> {
-        Some((self.sessions)(&self.world.inventory.hosts.get(host)?.id))
+    pub(super) fn session(&self, host: &str) -> Option<Rc<Session>> {
+        let id = &self.world.inventory.hosts.get(host)?.id;
+        let mut open = self.open.borrow_mut();
+        Some(open.entry(host.to_owned()).or_insert_with(|| Rc::new((self.sessions)(id))).clone())
     }
 
     /// A play on a stage of its own, with the hosts that it is for; those that are out are not among them.

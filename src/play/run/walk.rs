@@ -36,7 +36,7 @@ pub(super) struct Walk<'a> {
     pub batch: &'a Batch,
     pub host: Rc<HostState>,
     pub index: usize,
-    pub session: Session,
+    pub session: Rc<Session>,
     /// Handlers that are to run, by their places in the list.
     pub notified: RefCell<BTreeSet<usize>>,
     /// Handlers that may be to run: whether what notifies them changes anything is not known yet.
@@ -66,7 +66,7 @@ impl<'a> Walk<'a> {
         batch: &'a Batch,
         host: Rc<HostState>,
         index: usize,
-        session: Session,
+        session: Rc<Session>,
     ) -> Self {
         Walk {
             run,

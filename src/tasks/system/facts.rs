@@ -1,57 +1,11 @@
 //! Facts out of what the script printed, as Ansible names and shapes them.
 
-use std::collections::BTreeMap;
 
+use super::facts_sections::Sections;
 use super::{facts_hardware, facts_network};
 use crate::tasks::Map;
 use crate::template::ansible::parse_json;
 use crate::template::{Value, map};
-
-/// The sections by name.
-pub(super) struct Sections<'a>(BTreeMap<&'a str, Vec<&'a str>>);
-
-impl<'a> Sections<'a> {
-    fn read(text: &'a str) -> Self {
-        let mut sections: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        let mut name = "";
-        for line in text.lines() {
-            match line.strip_prefix("=== ") {
-                Some(next) => {
-                    // The empty line before a mark is the mark's own.
-                    if let Some(lines) = sections.get_mut(name)
-                        && lines.last() == Some(&"")
-                    {
-                        lines.pop();
-                    }
-                    name = next;
-                    sections.entry(name).or_default();
-                }
-                None => sections.entry(name).or_default().push(line),
-            }
-        }
-        Sections(sections)
-    }
-
-    pub(super) fn lines(&self, name: &str) -> &[&'a str] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
-    }
-
-    pub(super) fn line(&self, name: &str, index: usize) -> &'a str {
-        self.lines(name).get(index).copied().unwrap_or_default().trim()
-    }
-
-    pub(super) fn text(&self, name: &str) -> String {
-        self.lines(name).join("\n")
-    }
-
-    pub(super) fn pairs(&self, name: &str, separator: char) -> BTreeMap<&'a str, String> {
-        let pair = |line: &&'a str| {
-            let (name, value) = line.split_once(separator)?;
-            Some((name.trim(), value.trim().trim_matches('"').trim_matches('\'').to_owned()))
-        };
-        self.lines(name).iter().filter_map(pair).collect()
-    }
-}
 
 /// The facts, without `ansible_` before their names.
 pub fn read(text: &str, now: i64) -> Map {
@@ -192,7 +146,7 @@ fn system(sections: &Sections<'_>, set: Set<'_>) {
         () if virt.contains("systemd-nspawn") => "systemd-nspawn",
         () => "NA",
     };
-    let dmi = sections.pairs("dmi", '=');
+    let dmi = sections.pairs("dmi", ':');
     let is_kvm = ["QEMU", "KVM"].iter().any(|word| dmi.values().any(|value| value.contains(word)));
     let kind = if kind == "NA" && is_kvm { "kvm" } else { kind };
     set("virtualization_type", kind.into());
@@ -347,8 +301,8 @@ fn software(sections: &Sections<'_>, set: Set<'_>) {
 fn date(sections: &Sections<'_>, now: i64, set: Set<'_>) {
     let words: Vec<&str> = sections.line("date", 0).split(' ').collect();
     let word = |index: usize| words.get(index).copied().unwrap_or_default();
-    let utc = sections.line("date", 1);
-    let epoch = sections.line("date", 2);
+    let epoch = sections.line("date", 1);
+    let utc = sections.line("date", 2);
     let epoch = if epoch.is_empty() { now.to_string() } else { epoch.to_owned() };
     let (year, month, day) = (word(0), word(1), word(2));
     let (hour, minute, second) = (word(3), word(4), word(5));
@@ -379,7 +333,7 @@ fn date(sections: &Sections<'_>, now: i64, set: Set<'_>) {
 
 fn local(sections: &Sections<'_>, set: Set<'_>) {
     let mut facts: Vec<(String, Value)> = vec![];
-    for (name, lines) in &sections.0 {
+    for (name, lines) in sections.all() {
         let Some(name) = name.strip_prefix("local ") else { continue };
         let text = lines.join("\n");
         let value = parse_json(&text).ok().or_else(|| ini(&text));
@@ -388,7 +342,7 @@ fn local(sections: &Sections<'_>, set: Set<'_>) {
         });
         facts.push((name.to_owned(), value));
     }
-    if sections.0.iter().any(|(name, _)| *name == "facts.d") {
+    if sections.has("facts.d") {
         set("local", map(facts));
     }
 }
@@ -412,14 +366,19 @@ mod tests {
     use super::*;
 
     const PRINTED: &str = "
-=== os_release
-NAME=\"Debian GNU/Linux\"
-VERSION_ID=\"12\"
-VERSION_CODENAME=bookworm
-ID=debian
-
-=== debian_version
-12.5
+=== files
+/etc/os-release:NAME=\"Debian GNU/Linux\"
+/etc/os-release:VERSION_ID=\"12\"
+/etc/os-release:VERSION_CODENAME=bookworm
+/etc/os-release:ID=debian
+/etc/debian_version:12.5
+/proc/meminfo:MemTotal:        2048000 kB
+/proc/meminfo:MemFree:         1024000 kB
+/proc/1/comm:systemd
+/sys/class/net/eth0/address:00:16:3e:00:00:01
+/sys/class/net/eth0/mtu:1500
+/sys/class/net/eth0/operstate:up
+/sys/class/net/eth0/type:1
 
 === uname
 Linux
@@ -427,13 +386,6 @@ web-1
 6.1.0-18-amd64
 x86_64
 #1 SMP
-
-=== meminfo
-MemTotal:        2048000 kB
-MemFree:         1024000 kB
-
-=== links
-link eth0 mac=00:16:3e:00:00:01 mtu=1500 state=up type=1 bridge=
 
 === addresses
 2: eth0    inet 10.0.3.5/24 brd 10.0.3.255 scope global eth0\\       valid_lft forever

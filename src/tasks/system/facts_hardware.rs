@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Sections, Set};
+use super::facts::Set;
+use super::facts_sections::Sections;
 use crate::template::{Value, map};
 
 /// Memory, processors, mounts.

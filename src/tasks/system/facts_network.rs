@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Sections, Set};
+use super::facts::Set;
+use super::facts_sections::Sections;
 use crate::template::{Value, map};
 
 #[derive(Default)]
@@ -15,20 +16,27 @@ struct Interface {
 /// Interfaces, addresses, the default routes, name servers.
 pub(super) fn network(sections: &Sections<'_>, set: Set<'_>) {
     let mut interfaces: BTreeMap<String, Interface> = BTreeMap::new();
+    let mut links: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
     for line in sections.lines("links") {
-        let Some((name, rest)) = line.strip_prefix("link ").and_then(|line| line.split_once(' ')) else { continue };
-        let value =
-            |key: &str| rest.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default();
-        let kind = match (value("type"), value("bridge")) {
+        if let Some((path, content)) = line.split_once(':')
+            && let Some((name, attribute)) = path.split_once('/')
+        {
+            links.entry(name).or_default().insert(attribute, content.trim());
+        }
+    }
+    for (name, attributes) in links {
+        let value = |key: &str| attributes.get(key).copied().unwrap_or_default();
+        let is_bridge = sections.lines("bridges").contains(&format!("/sys/class/net/{name}/bridge").as_str());
+        let kind = match (value("type"), is_bridge) {
             ("772", _) => "loopback",
-            (_, "1") => "bridge",
+            (_, true) => "bridge",
             ("1", _) => "ether",
             _ => "unknown",
         };
-        let active = matches!(value("state"), "up" | "unknown");
+        let active = matches!(value("operstate"), "up" | "unknown");
         let mut link: Vec<(String, Value)> = vec![("device".into(), name.into())];
-        if kind != "loopback" && !value("mac").is_empty() {
-            link.push(("macaddress".into(), value("mac").into()));
+        if kind != "loopback" && !value("address").is_empty() {
+            link.push(("macaddress".into(), value("address").into()));
         }
         link.extend(value("speed").parse::<i64>().ok().map(|speed| ("speed".into(), speed.into())));
         link.push(("mtu".into(), value("mtu").parse::<i64>().unwrap_or_default().into()));

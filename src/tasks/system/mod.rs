@@ -6,6 +6,7 @@ mod facts;
 mod facts_hardware;
 mod facts_network;
 mod facts_script;
+mod facts_sections;
 mod getent;
 mod group;
 mod hostname;
