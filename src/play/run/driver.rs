@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::task::{Outcome, is_true};
 use super::walk::Walk;
-use crate::forecast::Belief;
+use crate::forecast::{Belief, Effect};
 use crate::guest::{Done, GuestError, Probe, Session, Write};
 use crate::play::controller::Side;
 use crate::play::library::entries;
@@ -78,7 +78,10 @@ impl Walk<'_> {
         let ended = self.module(task, view, &notifies).await;
         self.run.count_trips(&self.host.name, task, self.session.trips() - before);
         let outcome = match ended {
-            Ok(report) => outcome_of(task, report),
+            Ok(mut report) => {
+                report.unknown_result = report.unknown_result.map(|why| self.veiled(task, view, why));
+                outcome_of(task, report)
+            }
             Err(Stop::Failed(failure)) => Outcome::failed(failure),
             // On a walk ahead that is no doubt: what comes after it is asked as well.
             Err(Stop::Unknown(why)) if self.run.ahead.is_some() && why == NOT_ASKED => {
@@ -227,7 +230,15 @@ impl Walk<'_> {
             let is_last = !again || round > 20;
             let mut report = if setting.check {
                 let effects = self.told(&mut known, setting, |known| module.foresee(&call, &verdict, known)).await?;
-                effects.into_iter().for_each(|effect| forecast.borrow_mut().lay(effect));
+                for effect in effects {
+                    let effect = match effect {
+                        Effect::Unknown { scope, why } => {
+                            Effect::Unknown { scope, why: self.veiled(setting.task, setting.view, why) }
+                        }
+                        other => other,
+                    };
+                    forecast.borrow_mut().lay(effect);
+                }
                 verdict.report()
             } else {
                 if !verdict.writes.is_empty() && !setting.notifies.is_empty() {

@@ -165,7 +165,9 @@ impl Walk<'_> {
             all.changes.append(&mut one.changes);
             all.warnings.append(&mut one.warnings);
             all.facts.extend(std::mem::take(&mut one.facts));
-            self.learn_facts(task, &all.facts);
+            if one.unknown.is_none() {
+                self.learn_facts(task, &all.facts);
+            }
             results.push(one.value());
             all.unknown = all.unknown.take().or(one.unknown.take());
             all.unknown_result = all.unknown_result.take().or(one.unknown_result.take());
@@ -333,7 +335,10 @@ fn never(conditions: &[Value]) -> bool {
 impl Walk<'_> {
     /// What comes of a task of which nobody knows what it does: what it may touch is not known either.
     pub(super) fn doubted(&self, task: &Rc<Task>, view: &View, outcome: Outcome) -> Outcome {
-        let Some(why) = outcome.unknown.as_ref().filter(|_| !outcome.is_laid) else { return outcome };
+        let Some(why) = outcome.unknown.clone().filter(|_| !outcome.is_laid) else { return outcome };
+        let why = self.veiled(task, view, why);
+        let outcome = Outcome { unknown: Some(why.clone()), ..outcome };
+        let why = &why;
         if self.run.ahead.is_some() && why == super::driver::NOT_ASKED {
             self.doubt_variables(task, why);
             return Outcome { is_laid: true, ..outcome };
@@ -354,6 +359,14 @@ impl Walk<'_> {
         let mut forecast = self.host.forecast.borrow_mut();
         touches.effects(args.as_ref(), &before).into_iter().for_each(|effect| forecast.lay(effect));
         Outcome { is_laid: true, ..outcome }
+    }
+
+    /// A reason without what `no_log` hides.
+    pub(super) fn veiled(&self, task: &Task, view: &View, why: String) -> String {
+        match self.run.flag(view, "no_log").unwrap_or(true) {
+            true => format!("what `{}` does, which `no_log` hides", self.task_name(task, view)),
+            false => why,
+        }
     }
 
     /// Variables that the task would set.

@@ -174,7 +174,9 @@ impl Walk<'_> {
 
     /// What came of it is kept: the register, facts, variables.
     pub(super) fn learn(&self, task: &Task, outcome: &Outcome) {
-        self.learn_facts(task, &outcome.facts);
+        if outcome.unknown.is_none() {
+            self.learn_facts(task, &outcome.facts);
+        }
         if let Some(name) = &task.register {
             match outcome.unknown.as_ref().or(outcome.unknown_result.as_ref()) {
                 Some(why) => self.host.set_unknown(name, why),
