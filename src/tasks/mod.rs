@@ -14,6 +14,7 @@ mod args;
 mod commands;
 mod control;
 mod download;
+pub mod feasible;
 mod files;
 mod known;
 mod packages;
@@ -304,6 +305,14 @@ impl Default for TemplateOptions {
             comment_start: None,
             comment_end: None,
         }
+    }
+}
+
+/// The directory of a path.
+pub fn parent_of(path: &str) -> &str {
+    match path.rsplit_once('/') {
+        Some(("", _)) | None => "/",
+        Some((parent, _)) => parent,
     }
 }
 

@@ -21,6 +21,7 @@ mod locking;
 mod modules;
 mod ownership;
 mod plays;
+mod previews;
 mod proxy;
 mod renaming;
 mod replacing;

@@ -13,6 +13,7 @@ use crate::play::library::entries;
 use crate::play::model::Task;
 use crate::play::parse;
 use crate::play::scope::{HostState, View};
+use crate::tasks::feasible;
 use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Report, registry};
 use crate::template::ansible::{is_omit, text};
 use crate::template::{Value, ValueKind, map};
@@ -229,7 +230,11 @@ impl Walk<'_> {
             let again = verdict.again;
             let is_last = !again || round > 20;
             let mut report = if setting.check {
-                let effects = self.told(&mut known, setting, |known| module.foresee(&call, &verdict, known)).await?;
+                let foresee = |known: &Known| {
+                    feasible::check(&verdict, known)?;
+                    module.foresee(&call, &verdict, known)
+                };
+                let effects = self.told(&mut known, setting, foresee).await?;
                 for effect in effects {
                     let effect = match effect {
                         Effect::Unknown { scope, why } => {

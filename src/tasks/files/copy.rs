@@ -156,7 +156,11 @@ impl Args {
             true => {
                 // A directory with a slash is made.
                 let directory = self.dest.trim_end_matches('/');
-                if guest.stat(&self.dest)?.is_none() {
+                let there = guest.stat(directory)?.map(|stat| stat.kind);
+                if there.is_some_and(|kind| kind != FileKind::Directory) {
+                    return Err(Failure::new(format!("{} is no directory", self.dest)).into());
+                }
+                if there.is_none() {
                     verdict.change(directory_change(directory), self.directory(directory));
                 }
                 format!("{directory}/{name}")

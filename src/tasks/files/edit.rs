@@ -62,7 +62,7 @@ impl<'a> Edit<'a> {
     /// The verdict for what the text is to be.
     pub fn put(self, text: String, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         // With `create` the directories above are made as well.
-        let parent = super::place::parent(self.path).to_owned();
+        let parent = crate::tasks::parent_of(self.path).to_owned();
         let is_first = self.create && guest.stat(self.path)?.is_none() && guest.stat(&parent)?.is_none();
         let placed = Placed {
             path: self.path,

@@ -143,17 +143,9 @@ pub fn validation(text: &str) -> Result<Vec<String>, Failure> {
     crate::tasks::shell_words(text).map_err(|error| Failure::new(format!("validate: {error}")))
 }
 
-/// The directory of a path.
-pub fn parent(path: &str) -> &str {
-    match path.rsplit_once('/') {
-        Some(("", _)) | None => "/",
-        Some((parent, _)) => parent,
-    }
-}
-
 /// The directory must be there.
 pub fn parent_is_there(path: &str, guest: &Known) -> Result<(), Pause> {
-    let parent = parent(path);
+    let parent = crate::tasks::parent_of(path);
     let is_there = guest.stat(parent)?.is_some_and(|stat| stat.kind == FileKind::Directory);
     if is_there {
         return Ok(());
