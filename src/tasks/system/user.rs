@@ -148,6 +148,14 @@ impl Module for UserModule {
         let args: Args = call.args()?;
         let group = args.group.as_ref().map(|group| Probe::Group(group.clone()));
         guest.want([Probe::User(args.name.clone()), Probe::Which("useradd".into())].into_iter().chain(group))?;
+        let groups: Vec<&String> = args.groups.iter().flat_map(|groups| groups.iter()).collect();
+        let groups: Vec<&String> = groups.into_iter().filter(|group| !group.is_empty()).collect();
+        guest.want(groups.iter().map(|group| Probe::Group((*group).clone())))?;
+        for group in groups.into_iter().filter(|_| args.state == State::Present) {
+            if guest.group(group)?.is_none() {
+                return Err(Failure::new(format!("Group {group} does not exist")).into());
+            }
+        }
         let there = guest.user(&args.name)?.cloned();
         let mut verdict = Verdict::nothing();
         match (args.state, &there) {
