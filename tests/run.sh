@@ -73,7 +73,8 @@ tests_on() { # KIND WHAT ARGUMENT…
     printf '\n== a private daemon: %s\n' "$1"
     bed=$(mktemp -d "/tmp/$1.XXXXXX")
     if tests/bed.sh start "$bed" "$1"; then
-        export LXDEPLOY_TEST_DIR=$bed LXDEPLOY_TEST_KIND=$1
+        export LXDEPLOY_TEST_DIR=$bed LXDEPLOY_TEST_KIND=$1 LXDEPLOY_TEST_DEBIAN=$bed/debian.tar.gz
+        tests/debian.sh "$LXDEPLOY_TEST_DEBIAN" || fail 'tests/debian.sh'
         tests "${@:2}"
         # The same playbook by Ansible and by lxdeploy; without Ansible it fails.
         [[ $1 != lxd ]] || check 'twins' tests/twins/run.sh "$bed"

@@ -11,6 +11,7 @@ use super::step::{Context, Failure, One};
 use crate::diagnostic::Diagnostic;
 use crate::guest::{self, Session};
 use crate::kinds::{Check, Condition, Lifecycle};
+use crate::live::Snapshot;
 use crate::lxd::Client;
 use crate::model::{Event, Id, PlayEvent, Preview, Verb};
 use crate::plan::{Action, Plan, Step};
@@ -103,7 +104,7 @@ impl One<'_> {
 ///
 /// # Errors
 /// What is wrong with the plays themselves, in words.
-pub async fn preview(plan: &Plan, plays: &Plays, client: &Client) -> Result<Preview, Vec<String>> {
+pub async fn preview(plan: &Plan, plays: &Plays, snapshot: &Snapshot, client: &Client) -> Result<Preview, Vec<String>> {
     let events = RefCell::new(Preview::default());
     let tell = |event: PlayEvent| match event {
         PlayEvent::Task(ended) => events.borrow_mut().tasks.push(*ended),
@@ -113,15 +114,17 @@ pub async fn preview(plan: &Plan, plays: &Plays, client: &Client) -> Result<Prev
     };
     let sessions = |id: &Id| Session::new(client, id);
     let interpreter = plays.interpreter(&sessions, &tell);
-    for (change, work) in plan.changes.iter().zip(&plan.work).filter(|(change, _)| change.address.section == "instances") {
+    for change in plan.changes.iter().filter(|change| change.address.section == "instances") {
         let host = change.address.key.as_str();
-        let runs = work.live.as_ref().and_then(|live| live.get("status")).is_some_and(|status| status == "Running");
+        let live = snapshot.get("instances", &change.id);
+        let runs = live.and_then(|live| live.get("status")).is_some_and(|status| status == "Running");
         let is_moved = |step: &&Step| {
             step.address == change.address && matches!(step.verb, Verb::Start | Verb::Stop | Verb::Restart)
         };
         match change.action {
             Action::Create => interpreter.unseen(host, "the instance is not created yet"),
             Action::Replace => interpreter.unseen(host, "the instance is replaced by a new one"),
+            Action::Rename => interpreter.unseen(host, "the instance gets another name first"),
             _ if !runs => interpreter.unseen(host, "the instance does not run yet"),
             _ if plan.steps.iter().any(|step| is_moved(&step)) => {
                 interpreter.unsettled(host, "the instance is started again first")

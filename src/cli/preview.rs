@@ -18,7 +18,7 @@ impl Planned {
         let settings = Settings { check: true, diff: true, ..Settings::default() };
         let plays = self.opened.plays(&self.snapshot, self.keys.clone(), settings, &[]);
         let plays = plays.map_err(|reason| complain(global, &reason))?;
-        let preview = apply::preview(&self.plan, &plays, &self.opened.client).await;
+        let preview = apply::preview(&self.plan, &plays, &self.snapshot, &self.opened.client).await;
         let told = |problems: Vec<String>| {
             let text = problems.join("\n  ");
             complain(global, &self.opened.masker.mask(&text))

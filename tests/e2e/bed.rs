@@ -362,3 +362,8 @@ pub fn finish(mut child: std::process::Child) -> Output {
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     Output { code: child.wait().unwrap().code().unwrap_or(-1), stdout, stderr }
 }
+
+/// The Debian image that `tests/run.sh` makes by `tests/debian.sh`: busybox has no systemd and no packages.
+pub fn debian() -> String {
+    std::env::var("LXDEPLOY_TEST_DEBIAN").expect("LXDEPLOY_TEST_DEBIAN names an image that tests/debian.sh has made")
+}

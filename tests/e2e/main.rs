@@ -17,6 +17,7 @@ mod faults;
 mod flags;
 mod following;
 mod guest;
+mod inside;
 mod locking;
 mod modules;
 mod ownership;

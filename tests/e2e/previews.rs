@@ -1,6 +1,5 @@
 //! What a preview says is what the run does: generated sequences of tasks of all typed modules are checked, run, and
-//! compared task by task. On busybox; on Debian as well, with the modules that need one, where LXDEPLOY_TEST_DEBIAN
-//! names an image (`tests/debian.sh`).
+//! compared task by task. On busybox, and on Debian with the modules that need one.
 
 use std::fmt::Write as _;
 
@@ -22,8 +21,8 @@ const TASKS: usize = 14;
 
 /// What a task, or an item of its loop, came to.
 #[derive(Clone, Debug, PartialEq)]
-struct Ended {
-    task: String,
+pub struct Ended {
+    pub task: String,
     module: String,
     item: Option<String>,
     status: String,
@@ -33,9 +32,17 @@ struct Ended {
     after: Vec<(String, Value)>,
 }
 
-fn ended(output: &Output) -> Vec<Ended> {
+pub fn ended(output: &Output) -> Vec<Ended> {
     let events = output.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let tasks = events.filter(|event| event["type"] == "task");
+    of_events(events.filter(|event| event["type"] == "task"))
+}
+
+/// What a plan in JSON says of the inside of instances.
+pub fn of_plan(plan: &Value) -> Vec<Ended> {
+    of_events(plan["inside"]["tasks"].as_array().unwrap().iter().cloned())
+}
+
+fn of_events(tasks: impl Iterator<Item = Value>) -> Vec<Ended> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     tasks
         .map(|event| Ended {
@@ -55,7 +62,7 @@ fn ended(output: &Output) -> Vec<Ended> {
 }
 
 /// Where the preview was wrong.
-fn lies(preview: &[Ended], run: &[Ended]) -> String {
+pub fn lies(preview: &[Ended], run: &[Ended]) -> String {
     let mut wrong = String::new();
     let mut rest = run.iter().filter(|ended| ended.item.is_none());
     for said in preview.iter().filter(|ended| ended.item.is_none()) {
@@ -273,11 +280,8 @@ fn check_says_what_the_run_does_in_busybox() {
 
 #[test]
 fn check_says_what_the_run_does_in_debian() {
-    let Ok(image) = std::env::var("LXDEPLOY_TEST_DEBIAN") else {
-        return eprintln!("without LXDEPLOY_TEST_DEBIAN there is no Debian: tests/run.sh gives one");
-    };
     let case = Case::new("foredeb");
-    case.site(&SITE.replace("@IMAGE@", &image));
+    case.site(&SITE.replace("@IMAGE@", &crate::bed::debian()));
     case.apply(&[]);
     let once = format!("systemctl is-system-running --wait >/dev/null; {DEBIAN_ONCE}");
     case.lxc(&["exec", "one", "--", "sh", "-c", &once]);
