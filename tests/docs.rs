@@ -192,7 +192,11 @@ fn task_modules() -> String {
     text += "Modules are called by their short name (`copy`) or the whole one (`ansible.builtin.copy`). Arguments, return \
         values and semantics are Ansible's; where something is left out or differs, the module says so. The interpreter \
         itself has `meta`, `group_by`, `include_tasks`, `import_tasks`, `include_role`, `import_role`, `include_vars`, \
-        `import_playbook` and `validate_argument_spec`.\n";
+        `import_playbook` and `validate_argument_spec`.\n\nA preview (`lxdeploy plan`, `lxdeploy run --check`) lays what each \
+        task would leave over what the guest is, so that the tasks after it are foreseen. What nobody can know is *unknown \
+        until run*, with the reason: whatever a module says of it below; an instance that is not created, does not run, or \
+        is started again first; and what hangs on such a thing: a condition, an argument, a file that a command may have \
+        changed. A task that may be run or not may leave anything that its module can touch.\n";
     let families = [
         ("files", "Files"),
         ("packages", "Packages"),

@@ -79,7 +79,12 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
     exit(plan, preview, args.detailed_exitcode)
 }
 
-fn write((plan, preview): (&Plan, Option<&Preview>), (masker, sources): (&Masker, &Sources), format: PlanFormat, global: &Global) {
+fn write(
+    (plan, preview): (&Plan, Option<&Preview>),
+    (masker, sources): (&Masker, &Sources),
+    format: PlanFormat,
+    global: &Global,
+) {
     match format {
         PlanFormat::Text => show((plan, preview), (masker, sources), Format::Text, global),
         PlanFormat::Json => show((plan, preview), (masker, sources), Format::Json, global),

@@ -15,7 +15,7 @@ impl Planned {
         if !self.plan.has_plays() || !self.plan.refused.is_empty() {
             return Ok(None);
         }
-        let settings = Settings { check: true, diff: true, ..Settings::default() };
+        let settings = Settings { check: true, only_looks: true, diff: true, ..Settings::default() };
         let plays = self.opened.plays(&self.snapshot, self.keys.clone(), settings, &[]);
         let plays = plays.map_err(|reason| complain(global, &reason))?;
         let preview = apply::preview(&self.plan, &plays, &self.snapshot, &self.opened.client).await;

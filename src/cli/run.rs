@@ -67,6 +67,7 @@ async fn running(args: &Args, global: &Global) -> Result<Exit, Exit> {
     let (opened, keys) = open_for_plays(&args.site, global)?;
     let settings = Settings {
         check: args.check,
+        only_looks: false,
         diff: args.diff,
         limit: args.limit.clone(),
         tags: args.tags.clone(),

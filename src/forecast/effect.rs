@@ -116,7 +116,9 @@ impl Effect {
             },
             Effect::Is(question, answer) => {
                 let is_it = match (question, probe) {
-                    (Probe::Unit { name, .. }, Probe::Unit { name: asked, .. }) => units::full(name) == units::full(asked),
+                    (Probe::Unit { name, .. }, Probe::Unit { name: asked, .. }) => {
+                        units::full(name) == units::full(asked)
+                    }
                     (question, probe) => question == probe,
                 };
                 is_it.then(|| Belief::Known(answer.clone()))
@@ -175,9 +177,11 @@ impl Effect {
             (About::Packages, Effect::Package { .. } | Effect::Listed(_)) => why("the packages"),
             (About::Units, Effect::Unit { .. } | Effect::Is(Probe::Unit { .. }, _)) => why("the units"),
             (About::Path(of), Effect::Directory { path, .. }) => paths::overlap(path, of).then(|| why(of)).flatten(),
-            (About::Units, Effect::Written(write)) => {
-                paths::touched(write).iter().any(|path| units::of_path(path).is_some()).then(|| why("the units")).flatten()
-            }
+            (About::Units, Effect::Written(write)) => paths::touched(write)
+                .iter()
+                .any(|path| units::of_path(path).is_some())
+                .then(|| why("the units"))
+                .flatten(),
             (About::Accounts, Effect::User { .. } | Effect::Group { .. }) => why("the users and groups"),
             _ => None,
         }

@@ -173,8 +173,9 @@ fn stat(write: &Write, asked: &str, follow: bool, below: &dyn Fn(&Probe) -> Beli
             Belief::Known(Answer::Stat(Some(stat))) => owned(stat, attributes, below),
             other => Some(other),
         },
+        // What follows links has been led on to the end, unless there is none.
+        Write::Symlink { path, .. } if path == asked && follow => known(None),
         Write::Symlink { path, target, attributes } if path == asked => {
-            // What follows links has been led on to the end.
             let start = Stat { target: Some(target.clone()), ..new(FileKind::Link, 0o777) };
             owned(Stat { size: target.len() as u64, ..start }, attributes, below)
         }
@@ -279,10 +280,12 @@ fn content(write: &Write, asked: &str, probe: &Probe, below: &dyn Fn(&Probe) -> 
             },
         }),
         Write::Hardlink { path, target } if path == asked => Some(below(&about(probe, target))),
-        Write::Remove { path } if is_within(asked, path) => Some(Belief::Known(match probe {
-            Probe::Hash { .. } => Answer::Hash(None),
-            _ => Answer::Read(None),
-        })),
+        Write::Remove { path: gone } | Write::Symlink { path: gone, .. } if is_within(asked, gone) => {
+            Some(Belief::Known(match probe {
+                Probe::Hash { .. } => Answer::Hash(None),
+                _ => Answer::Read(None),
+            }))
+        }
         Write::Touch { path, .. } if path == asked => match below(probe) {
             Belief::Known(Answer::Hash(None) | Answer::Read(None)) => Some(of_bytes(&[], probe)),
             other => Some(other),

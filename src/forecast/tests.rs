@@ -67,7 +67,11 @@ fn what_nobody_has_asked_is_asked() {
     assert_eq!(forecast.believe(&stat("/a")), Belief::Ask(stat("/a")));
     let mut forecast = without(&[]);
     // The mode of what is there already is the guest's to say.
-    forecast.lay(Effect::Written(Write::Attributes { path: "/a".into(), attributes: Attributes::default(), follow: true }));
+    forecast.lay(Effect::Written(Write::Attributes {
+        path: "/a".into(),
+        attributes: Attributes::default(),
+        follow: true,
+    }));
     assert_eq!(forecast.believe(&stat("/a")), Belief::Ask(stat("/a")));
 }
 
@@ -131,7 +135,8 @@ fn packages_bring_what_is_not_there_and_leave_what_is_ours() {
 fn users_are_who_they_will_be() {
     let mut forecast = without(&["/a"]);
     forecast.learn(Probe::User("app".into()), Answer::User(None));
-    forecast.lay(Effect::User { name: "app".into(), user: Some(User { name: "app".into(), uid: 7, ..User::default() }) });
+    forecast
+        .lay(Effect::User { name: "app".into(), user: Some(User { name: "app".into(), uid: 7, ..User::default() }) });
     let attributes = Attributes { owner: Some("app".into()), ..Attributes::default() };
     forecast.lay(Effect::Written(Write::Directory { path: "/a".into(), attributes }));
     let stat = known_stat(&forecast, "/a").unwrap();
@@ -152,8 +157,14 @@ fn units_come_with_their_files() {
     };
     let mut forecast = without(&[]);
     forecast.learn(probe.clone(), unit("not-found"));
-    forecast.lay(file("/etc/systemd/system/app.service", "[Service]\nExecStart=/a\n[Install]\nWantedBy=multi-user.target\n"));
-    assert_eq!((get(&forecast, "LoadState").as_str(), get(&forecast, "UnitFileState").as_str()), ("loaded", "disabled"));
+    forecast.lay(file(
+        "/etc/systemd/system/app.service",
+        "[Service]\nExecStart=/a\n[Install]\nWantedBy=multi-user.target\n",
+    ));
+    assert_eq!(
+        (get(&forecast, "LoadState").as_str(), get(&forecast, "UnitFileState").as_str()),
+        ("loaded", "disabled")
+    );
     forecast.lay(Effect::Unit { name: "app.service".into(), properties: vec![("ActiveState", "active".into())] });
     assert_eq!(get(&forecast, "ActiveState"), "active");
     forecast.lay(Effect::Written(Write::Remove { path: "/etc/systemd/system/app.service".into() }));

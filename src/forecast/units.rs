@@ -16,9 +16,8 @@ const DIRECTORIES: &[&str] = &[
 
 /// `nginx` is `nginx.service`.
 pub fn full(name: &str) -> String {
-    let kinds = [
-        "service", "socket", "timer", "target", "mount", "automount", "path", "slice", "scope", "swap", "device",
-    ];
+    let kinds =
+        ["service", "socket", "timer", "target", "mount", "automount", "path", "slice", "scope", "swap", "device"];
     match name.rsplit_once('.') {
         Some((_, kind)) if kinds.contains(&kind) => name.to_owned(),
         _ => format!("{name}.service"),
@@ -79,7 +78,8 @@ pub fn written(write: &Write, name: &str, below: impl Fn() -> Belief) -> Option<
     let name = full(name);
     let touched: Vec<_> = super::paths::touched(write).iter().filter_map(|path| of_path(path)).collect();
     // `NAME@.service` is the file of all `NAME@WHAT.service`.
-    let template = name.split_once('@').and_then(|(front, rest)| Some(format!("{front}@.{}", rest.rsplit_once('.')?.1)));
+    let template =
+        name.split_once('@').and_then(|(front, rest)| Some(format!("{front}@.{}", rest.rsplit_once('.')?.1)));
     let (_, is_own) = touched.into_iter().find(|(unit, _)| *unit == name || Some(unit) == template.as_ref())?;
     let unit = match below() {
         Belief::Known(Answer::Unit(Some(unit))) => unit,

@@ -78,7 +78,9 @@ fn alone(probe: &Probe) -> String {
         Probe::Package { manager: PackageManager::Dpkg, name } => format!("ask_dpkg {}", quote(name)),
         Probe::Package { manager: PackageManager::Apk, name } => format!("ask_apk {}", quote(name)),
         Probe::Package { manager: PackageManager::Rpm, name } => format!("ask_rpm {}", quote(name)),
-        Probe::Unit { name, user } => format!("ask_unit {} {}", quote(name), quote(user.as_deref().unwrap_or_default())),
+        Probe::Unit { name, user } => {
+            format!("ask_unit {} {}", quote(name), quote(user.as_deref().unwrap_or_default()))
+        }
         Probe::Which(program) => format!("ask_which {}", quote(program)),
         Probe::Output(Look { command, .. }) => {
             let environment = command.environment.iter().map(|(name, value)| quote(&format!("{name}={value}")));

@@ -201,9 +201,7 @@ impl Client {
                 let _ = control.send(Message::Text(kill.into())).await;
                 // What it left running keeps the streams open.
                 let _ = tokio::time::timeout(Duration::from_secs(1), &mut streams).await;
-                tokio::time::timeout(Duration::from_secs(5), self.end_of(&operation))
-                    .await
-                    .unwrap_or(Ok(Value::Null))
+                tokio::time::timeout(Duration::from_secs(5), self.end_of(&operation)).await.unwrap_or(Ok(Value::Null))
             }
         };
         drop(streams);

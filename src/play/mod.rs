@@ -10,6 +10,7 @@
 //! a task does is the task room's; LXD is reached through the guest room alone.
 
 mod controller;
+mod host;
 mod inventory;
 mod library;
 mod loader;

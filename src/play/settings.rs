@@ -3,6 +3,8 @@
 pub struct Settings {
     /// Nothing is done; what would be is told.
     pub check: bool,
+    /// Nothing at all is done, not even what `check_mode: false` says is done in check mode as well: a plan.
+    pub only_looks: bool,
     /// What differs is told with its texts.
     pub diff: bool,
     /// Only hosts of this pattern.
@@ -24,6 +26,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             check: false,
+            only_looks: false,
             diff: false,
             limit: None,
             tags: vec![],

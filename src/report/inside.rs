@@ -157,9 +157,7 @@ mod tests {
     use super::*;
 
     fn document(tasks: &[(&str, &str, &str)]) -> Value {
-        let task = |(name, status, after): &(&str, &str, &str)| {
-            json!({"host": "api", "play": "p", "task": name, "status": status, "changes": [{"after": after}]})
-        };
+        let task = |(name, status, after): &(&str, &str, &str)| json!({"host": "api", "play": "p", "task": name, "status": status, "changes": [{"after": after}]});
         json!({"tasks": tasks.iter().map(task).collect::<Vec<_>>()})
     }
 

@@ -51,7 +51,10 @@ pub fn plan(plan: &Plan, preview: Option<&Preview>, sources: &Sources, masker: &
         let summary = "<details><summary>Inside the instances</summary>";
         let full = format!("{summary}\n\n{}\n</details>\n", words.fence("diff", text.trim_end()));
         let brief = super::inside::summary(preview, Style::default());
-        parts.push(Part { forms: vec![full, words.fence("text", brief.trim_end()) + "\n", String::new()], is_change: true });
+        parts.push(Part {
+            forms: vec![full, words.fence("text", brief.trim_end()) + "\n", String::new()],
+            is_change: true,
+        });
     }
     if !plan.notes.is_empty() {
         let lines: Vec<&str> = plan.notes.iter().map(|note| note.text.as_str()).collect();

@@ -147,7 +147,9 @@ impl Touches {
             Touches::Paths(names) => named(names, Scope::Path),
             Touches::Units(names) => named(names, Scope::Unit),
             Touches::Packages => vec![unknown(Scope::Packages)],
-            Touches::Accounts(names) => named(names, Scope::Path).into_iter().chain([unknown(Scope::Accounts)]).collect(),
+            Touches::Accounts(names) => {
+                named(names, Scope::Path).into_iter().chain([unknown(Scope::Accounts)]).collect()
+            }
             Touches::Named(name) => vec![unknown(Scope::Named(name.to_owned()))],
             Touches::Anything => vec![Effect::opaque(why)],
         }

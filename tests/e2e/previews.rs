@@ -80,7 +80,8 @@ pub fn lies(preview: &[Ended], run: &[Ended]) -> String {
             continue;
         }
         if said.status != came.status {
-            writeln!(wrong, "{}: was to be {}, and is {} {:?}", said.task, said.status, came.status, said.after).unwrap();
+            writeln!(wrong, "{}: was to be {}, and is {} {:?}", said.task, said.status, came.status, said.after)
+                .unwrap();
         } else if said.status == "changed" && said.after != came.after {
             writeln!(wrong, "{}: was to become {:?}, and is {:?}", said.task, said.after, came.after).unwrap();
         }
@@ -156,7 +157,6 @@ const ANYWHERE: &[&str] = &[
     "command: cat @P\n      changed_when: false\n      register: r@A",
     "shell: \"echo x > @P\"\n      when: r@A is defined and r@A is failed",
 ];
-
 
 /// What needs a Debian: systemd, apt, crontab and its like.
 const DEBIAN: &[&str] = &[

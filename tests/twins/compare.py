@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Runs a playbook on two twins: lxdeploy on `ours`, Ansible on `theirs`, twice each, and compares what came of it. With
-VARIABLES (JSON) twice more, with those: then everything changes that they are in.
+VARIABLES (JSON) twice more, with those: then everything changes that they are in. Before each run lxdeploy says what it
+would do (`--check --diff`): that is compared with what it does, task by task.
 
 usage: compare.py LXDEPLOY ANSIBLE_VENV DIRECTORY PLAYBOOK [VARIABLES]
 
@@ -54,16 +55,51 @@ def look(host):
     return sections
 
 
+COMMANDS = ("command", "shell", "raw", "script", "uri", "reboot")
+
+
 def of_lxdeploy():
-    done = run([lxdeploy, "run", playbook, "site.yaml", "--limit", "ours", "--format", "json", *extra()], cwd=directory)
-    tasks = []
-    for line in done.stdout.splitlines():
-        event = json.loads(line)
-        if event["type"] == "task" and event["item"] is None:
-            # Ansible's events say "failed" also of what a rescue or ignore_errors takes over.
-            status = {"rescued": "failed", "ignored": "failed"}.get(event["status"], event["status"])
-            tasks.append((event["task"], status))
-    return tasks, done
+    """Its tasks, what it was asked, and what of it was foreseen wrongly."""
+    words = [lxdeploy, "run", playbook, "site.yaml", "--limit", "ours", "--format", "json", "--diff", *extra()]
+    foreseen = ended(run([*words, "--check"], cwd=directory))
+    done = run(words, cwd=directory)
+    events = ended(done)
+    # Ansible's events say "failed" also of what a rescue or ignore_errors takes over.
+    status = {"rescued": "failed", "ignored": "failed"}
+    tasks = [(event["task"], status.get(event["status"], event["status"])) for event in events]
+    return tasks, done, foreseen, lies(foreseen, events)
+
+
+def ended(done):
+    events = map(json.loads, done.stdout.splitlines())
+    return [event for event in events if event["type"] == "task" and event["item"] is None]
+
+
+def lies(foreseen, events):
+    """Where the preview was wrong: what it calls unknown is no lie."""
+    wrong, rest = [], list(events)
+    doubtful = False
+    for said in foreseen:
+        doubtful = doubtful or said["status"] == "unknown"
+        came = next((event for event in rest if event["task"] == said["task"]), None)
+        if came is None:
+            # What may be run need not be.
+            if said["status"] != "unknown":
+                wrong.append(f"{said['task']}: was to be {said['status']}, and was not run")
+            continue
+        rest = rest[rest.index(came) + 1:]
+        module = said["module"].split(".")[-1]
+        if said["status"] == "unknown" or module in COMMANDS and said["status"] == "changed":
+            continue
+        after = [[change["what"], change["after"]] for change in said["changes"]]
+        is_now = [[change["what"], change["after"]] for change in came["changes"]]
+        if said["status"] != came["status"]:
+            wrong.append(f"{said['task']}: was to be {said['status']}, and is {came['status']}: {said['failure']} {after} {is_now}")
+        elif said["status"] == "changed" and after != is_now:
+            wrong.append(f"{said['task']}: was to become {after}, and is {is_now}")
+        if said["status"] == "failed":
+            break
+    return wrong
 
 
 def of_ansible():
@@ -117,13 +153,19 @@ def main():
     for turn in (1, 2, 3, 4) if len(sys.argv) > 5 else (1, 2):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             ansible = pool.submit(of_ansible)
-            ours, done = of_lxdeploy()
+            ours, done, foreseen, wrong = of_lxdeploy()
             theirs, other = ansible.result()
         if not theirs:
             print(other.stdout[-2000:], other.stderr[-2000:])
             sys.exit("Ansible has run nothing")
         a, b = short(ours), short(theirs)
         print(f"run {turn}: {len(a)} tasks of lxdeploy, {len(b)} of Ansible; exit codes {done.returncode}, {other.returncode}; changed {sum(s == 'changed' for _, s in a)}, {sum(s == 'changed' for _, s in b)}")
+        unknown = [event for event in foreseen if event["status"] == "unknown"]
+        beyond = [event["task"] for event in unknown if event["module"].split(".")[-1] not in COMMANDS]
+        print(f"foreseen: {sum(event['status'] == 'changed' for event in foreseen)} changes, {len(unknown)} unknown, {len(beyond)} beyond commands: {beyond[:8] if turn % 2 == 0 else ''}")
+        if wrong:
+            differs += 1
+            print("foreseen wrongly:\n  " + "\n  ".join(line[:600] for line in wrong[:20]))
         if a != b:
             import difflib
             lines = list(difflib.unified_diff([f"{n}: {s}" for n, s in b], [f"{n}: {s}" for n, s in a], "ansible", "lxdeploy", lineterm="", n=1))

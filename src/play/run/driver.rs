@@ -9,10 +9,11 @@ use super::walk::Walk;
 use crate::forecast::{Belief, Effect};
 use crate::guest::{Done, GuestError, Probe, Session, Write};
 use crate::play::controller::Side;
+use crate::play::host::HostState;
 use crate::play::library::entries;
 use crate::play::model::Task;
 use crate::play::parse;
-use crate::play::scope::{HostState, View};
+use crate::play::scope::View;
 use crate::tasks::feasible;
 use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Report, registry};
 use crate::template::ansible::{is_omit, text};
@@ -173,13 +174,15 @@ impl Walk<'_> {
             }
             None => limit,
         };
+        let is_unseen = host.forecast.borrow().is_unseen().is_some();
+        let only_looks = settings.only_looks || self.run.ahead.is_some() || is_unseen;
         let setting = Setting {
             task,
             view,
             session,
             host,
             args,
-            check: flag("check_mode", settings.check)? || self.run.ahead.is_some(),
+            check: only_looks || flag("check_mode", settings.check)?,
             diff: flag("diff", settings.diff)?,
             user,
             environment: self.run.environment(view)?,
@@ -323,7 +326,11 @@ impl Walk<'_> {
             let started = std::time::Instant::now();
             let answers = setting.session.ask(&missing).await?;
             let (task, count, elapsed) = (setting.task.name.as_ref().map(text), missing.len(), started.elapsed());
-            tracing::debug!("{}: {count} questions from `{}` on, {elapsed:.1?}", setting.host.name, task.unwrap_or_default());
+            tracing::debug!(
+                "{}: {count} questions from `{}` on, {elapsed:.1?}",
+                setting.host.name,
+                task.unwrap_or_default()
+            );
             let mut forecast = forecast.borrow_mut();
             missing.into_iter().zip(answers).for_each(|(probe, answer)| forecast.learn(probe, answer));
         }

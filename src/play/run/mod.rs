@@ -23,10 +23,11 @@ use futures_util::future::join_all;
 use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 
+use super::host::{ALL_AHEAD, HostState};
 use super::inventory::Inventory;
 use super::loader::{Loader, Shelf};
 use super::model::Play;
-use super::scope::{ALL_AHEAD, HostState, Stage, View, World};
+use super::scope::{Stage, View, World};
 use super::settings::Settings;
 use crate::diagnostic::Diagnostic;
 use crate::forecast::{Effect, Forecast};
@@ -117,7 +118,12 @@ impl<'a> Interpreter<'a> {
         emit: &'a dyn Fn(PlayEvent),
     ) -> Self {
         let state = |(name, host): (&String, &super::inventory::Host)| {
-            let state = HostState { name: name.clone(), lxd: host.lxd.clone(), horizon: Cell::new(ALL_AHEAD), ..HostState::default() };
+            let state = HostState {
+                name: name.clone(),
+                lxd: host.lxd.clone(),
+                horizon: Cell::new(ALL_AHEAD),
+                ..HostState::default()
+            };
             (name.clone(), Rc::new(state))
         };
         let hosts = inventory.hosts.iter().map(state).collect();
@@ -361,10 +367,7 @@ impl<'a> Interpreter<'a> {
             let (batch, others) = rest.split_at(size);
             rest = others;
             stage.batch.borrow_mut().clone_from(&batch.to_vec());
-            let batch = Batch {
-                most_failed,
-                ..Batch::of(stage, size, !stage.play.is_free)
-            };
+            let batch = Batch { most_failed, ..Batch::of(stage, size, !stage.play.is_free) };
             let walks = stage.batch.borrow().clone();
             let walks = walks.iter().enumerate().filter_map(|(index, host)| {
                 let state = self.world.hosts.get(host)?.clone();

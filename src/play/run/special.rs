@@ -107,7 +107,7 @@ impl Walk<'_> {
 
 impl super::Interpreter<'_> {
     /// The task that gathers a host's facts at a play's start; none where the play does without.
-    pub(super) fn gathering(&self, stage: &Rc<Stage>, host: &Rc<crate::play::scope::HostState>) -> Option<Rc<Task>> {
+    pub(super) fn gathering(&self, stage: &Rc<Stage>, host: &Rc<crate::play::host::HostState>) -> Option<Rc<Task>> {
         let view = self.view(stage, host);
         let gathers = match &stage.play.gather_facts {
             Some(value) => self.engine.render_value(value, &view.scope()).is_ok_and(|value| truth(&as_bool(&value))),

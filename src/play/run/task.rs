@@ -294,9 +294,8 @@ impl Walk<'_> {
     /// The first of the conditions that does not hold.
     pub(super) fn false_condition(&self, view: &View) -> Result<Option<Value>, Failure> {
         for condition in view.context.conditions() {
-            let holds = self.run.engine.condition(condition, &view.scope()).map_err(|error| {
-                unmet(condition, &error)
-            })?;
+            let holds =
+                self.run.engine.condition(condition, &view.scope()).map_err(|error| unmet(condition, &error))?;
             if !holds {
                 return Ok(Some(condition.clone()));
             }
@@ -307,9 +306,8 @@ impl Walk<'_> {
     /// Are all of these true?
     pub(super) fn all_hold(&self, conditions: &[Value], view: &View) -> Result<bool, Failure> {
         for condition in conditions.iter().flat_map(listed) {
-            let holds = self.run.engine.condition(&condition, &view.scope()).map_err(|error| {
-                unmet(&condition, &error)
-            })?;
+            let holds =
+                self.run.engine.condition(&condition, &view.scope()).map_err(|error| unmet(&condition, &error))?;
             if !holds {
                 return Ok(false);
             }

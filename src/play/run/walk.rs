@@ -9,8 +9,9 @@ use std::rc::Rc;
 use super::handlers::Owed;
 use super::{Batch, Interpreter, Position};
 use crate::guest::Session;
+use crate::play::host::HostState;
 use crate::play::model::{Block, Context, Item, Task};
-use crate::play::scope::{HostState, View};
+use crate::play::scope::View;
 use crate::tasks::Map;
 use crate::template::Value;
 use crate::template::ansible::{as_bool, text, truth};
@@ -217,7 +218,13 @@ impl<'a> Walk<'a> {
             position
         };
         let can_rescue = !block.rescue.is_empty();
+        let unknown = || self.run.counts.borrow().get(&self.host.name).map_or(0, |counts| counts.unknown);
+        let before = unknown();
         let mut flow = self.items(&block.body, part(0), rescuable || can_rescue).await;
+        if flow == Flow::Next && can_rescue && unknown() > before {
+            let doubt = "whether something before it fails".to_owned();
+            self.doubting(Some(doubt), self.items(&block.rescue, part(1), true)).await;
+        }
         if flow == Flow::Failed && can_rescue {
             flow = self.items(&block.rescue, part(1), rescuable).await;
             if flow == Flow::Next {

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Changed whenever it runs (see `changed_when`). Returned: `cmd`, `rc`, `stdout`, `stderr`, `start`, `end`, `delta`.
-//! In check mode it is skipped, unless `creates` or `removes` tell what would happen.
+//! In a preview nobody knows what it does, unless `creates` or `removes` tell whether it is run: what it says, and all of
+//! the guest after it, is unknown until run. `changed_when: false` says that it changes nothing: then the guest stays known.
 
 use super::program::{self, Args};
 use super::words;

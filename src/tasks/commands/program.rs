@@ -128,7 +128,9 @@ impl Args {
             let root = path.split(['*', '?', '[']).next().unwrap_or_default();
             let root = root.rsplit_once('/').map_or("/", |(directory, _)| directory).to_owned();
             let script = "for path in $1; do [ -e \"$path\" ] || [ -L \"$path\" ] && exit 0; done; exit 1";
-            return Ok(guest.output(guest::Command::script(script, [path]).about(guest::About::Path(root)))?.is_success());
+            return Ok(guest
+                .output(guest::Command::script(script, [path]).about(guest::About::Path(root)))?
+                .is_success());
         }
         Ok(guest.lstat(path)?.is_some())
     }
@@ -243,7 +245,11 @@ fn words(shown: &Value) -> String {
 /// The beginning of a long command.
 fn short(line: &str) -> String {
     let first = line.lines().next().unwrap_or_default();
-    if first.chars().count() <= 60 && first == line { line.to_owned() } else { first.chars().take(60).chain(['…']).collect() }
+    if first.chars().count() <= 60 && first == line {
+        line.to_owned()
+    } else {
+        first.chars().take(60).chain(['…']).collect()
+    }
 }
 
 /// A list of words, or a text, as a result has it.

@@ -6,6 +6,8 @@
 //!
 //! LXD restarts the instance; it is back when its init is up and the test command succeeds. Returned: `rebooted`,
 //! `elapsed`.
+//!
+//! In a preview all of the guest is unknown until run after it.
 
 use std::time::Duration;
 

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! It is put under a name of its own for as long as it runs. Returned: `rc`, `stdout`, `stderr`.
+//!
+//! In a preview as `command`.
 
 use super::program::{self, Args};
 use super::words;

@@ -9,6 +9,8 @@
 //! ```
 //!
 //! Returned as with `command`; `cmd` is the line.
+//!
+//! In a preview as `command`.
 
 use super::program::{self, Args};
 use crate::guest::Done;

@@ -18,7 +18,8 @@
 //!
 //! By the guest's curl or python3, a plain GET by its wget as well; nothing secret is on a command line. Returned:
 //! `status`, `url`, `msg`, `content`, `json`, `redirected`, `elapsed`, `cookies`, `cookies_string`, and the headers in
-//! lower case with `_` for `-`. In check mode it is skipped.
+//! lower case with `_` for `-`. In a preview what is answered, and what is in
+//! `dest`, is unknown until run.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@
 //! `state` is started or present, stopped or absent, drained. One script waits in the guest, so nothing is asked over
 //! and over from outside. A port of the guest's own is looked up in its tables of sockets; another host is connected to
 //! by bash, nc, python3 or perl. Returned: `elapsed`, `state`, `port`, `path`, `match_groups` (empty).
-//! In check mode it is skipped.
+//! In a preview it is waited for nothing, and what was found is unknown until run.
 
 use serde::Deserialize;
 

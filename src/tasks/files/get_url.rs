@@ -12,6 +12,8 @@
 //!
 //! A file that is there is not fetched again, unless `force` is set or its checksum is another one. By the guest's curl,
 //! python3 or wget. Returned: `dest`, `url`, `checksum_dest`, `checksum_src`, `msg`, `status_code`, `mode`, `owner` ….
+//!
+//! In a preview what was fetched is unknown until run for the tasks after it.
 
 use serde::Deserialize;
 

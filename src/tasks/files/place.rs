@@ -111,7 +111,7 @@ pub fn place(placed: Placed<'_>, call: &Call<'_>, guest: &Known) -> Result<Verdi
                 Holding::Bytes(bytes) => Content::Bytes(Arc::from(bytes.as_slice())),
                 Holding::Local(local, sha1, size) => {
                     Content::Local { path: local.clone(), sha1: sha1.clone(), size: *size }
-                },
+                }
                 Holding::Guest(source, ..) => Content::Guest(source.clone()),
             },
             attributes,

@@ -89,7 +89,9 @@ impl Module for StatModule {
             result.insert("checksum".into(), hash.into());
         }
         if let Some(target) = &stat.target {
-            let real = guest.output(Command::new(["readlink", "-f", "--", &args.path]).about(About::Path(args.path.clone())))?.text();
+            let real = guest
+                .output(Command::new(["readlink", "-f", "--", &args.path]).about(About::Path(args.path.clone())))?
+                .text();
             result.insert("lnk_source".into(), real.trim_end_matches('\n').into());
             result.insert("lnk_target".into(), target.as_str().into());
         }

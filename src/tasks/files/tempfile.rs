@@ -4,6 +4,8 @@
 //! - tempfile: {state: directory, suffix: build, prefix: ansible., path: /var/tmp}
 //!   register: place         # place.path
 //! ```
+//!
+//! In a preview its name is unknown until run.
 
 use serde::Deserialize;
 

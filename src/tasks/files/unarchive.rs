@@ -8,6 +8,9 @@
 //!
 //! tar in whatever compression the guest's tar knows, and zip by its unzip. It is compared with what is there first, so
 //! a second run changes nothing. Returned: `dest`, `src`, `handler`, `files`, `owner`, `group`, `mode`.
+//!
+//! In a preview what is in `dest` after a change is unknown until run, and, where the archive is at the operator's side,
+//! whether it would be: it is compared in the guest.
 
 use serde::Deserialize;
 

@@ -12,6 +12,8 @@
 //! ```
 //!
 //! Returned: `packages`, `stdout`, `stderr`. Check mode asks apk.
+//!
+//! In a preview what a package brings is unknown until run for the tasks after it.
 
 use serde::Deserialize;
 

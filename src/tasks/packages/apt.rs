@@ -26,13 +26,18 @@
 //!
 //! Nothing is needed in the guest but apt itself (no python3-apt). Check mode asks apt, and so tells what would be
 //! installed with the package lists that the guest has now.
+//!
+//! In a preview apt's simulation says what would come and go. What a package that is not there yet will bring (files
+//! outside of /srv, /home, /root, /usr/local, /tmp and /etc/systemd/system, users, groups, units, programs) is unknown until
+//! run for the tasks after it, and so is what goes with one that is removed. Where the lists are fetched first, which version
+//! there will be.
 
 use serde::Deserialize;
 
 use super::debian::{self, Spec};
 use super::{deb_file, joined};
 use crate::forecast::{Effect, Scope};
-use crate::guest::{About, Look, Command, Done, Output, PackageManager, Probe, Write};
+use crate::guest::{About, Command, Done, Look, Output, PackageManager, Probe, Write};
 use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
 
 /// The module.

@@ -8,6 +8,8 @@
 //! ```
 //!
 //! Needs gpg and apt-key in the guest. Returned: `id`, `key_id`, `short_id`, `fp`, `before`, `after`.
+//!
+//! In a preview apt's keys are unknown until run after a change.
 
 use serde::Deserialize;
 
@@ -72,7 +74,9 @@ impl Module for AptKey {
     fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
         let all = [Scope::Named(KEYS.into()), Scope::Path("/etc/apt".into())];
         let why = format!("what `{}` makes of apt's keys", call.name);
-        Ok(verdict.effects_and(all.map(|scope| Effect::unknown(scope, why.clone())).into_iter().filter(|_| !verdict.writes.is_empty())))
+        Ok(verdict.effects_and(
+            all.map(|scope| Effect::unknown(scope, why.clone())).into_iter().filter(|_| !verdict.writes.is_empty()),
+        ))
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
@@ -91,7 +95,9 @@ impl Module for AptKey {
         let id = id.trim_start_matches("0x").to_uppercase().replace(' ', "");
         let long = id.get(id.len().saturating_sub(16)..).unwrap_or(&id).to_owned();
         let short = id.get(id.len().saturating_sub(8)..).unwrap_or(&id).to_owned();
-        let listed = guest.output(apt_key(&args, &["adv", "--list-public-keys", "--keyid-format=long"]).about(About::Named(KEYS.into())))?;
+        let listed = guest.output(
+            apt_key(&args, &["adv", "--list-public-keys", "--keyid-format=long"]).about(About::Named(KEYS.into())),
+        )?;
         let keys = ids(&listed.text());
         let is_there = keys.iter().any(|key| if id.len() <= 8 { key.ends_with(&short) } else { *key == long });
         let mut verdict = Verdict::nothing()

@@ -12,6 +12,8 @@
 //! A line counts as there wherever in sources.list and sources.list.d/*.list it is; one that is commented out is
 //! switched on in its place. If the update fails, the file is put back as it was. `ppa:…` is refused, for it needs
 //! Launchpad and its keys: write the line. Returned: `repo`, `sources_added`, `sources_removed`, `state`.
+//!
+//! In a preview, with `update_cache`, the versions of what is not installed are unknown until run.
 
 use serde::Deserialize;
 

@@ -17,6 +17,8 @@
 //! `check_valid_until`, `date_max_future`, `inrelease_path`, `languages`, `pdiffs`, `targets`. A key behind a URL is
 //! fetched by the guest once, into /etc/apt/keyrings; delete it there to fetch it again. No `apt-get update` is run:
 //! do it with `apt: {update_cache: true}`. Returned: `repo`, `dest`, `key_filename`.
+//!
+//! In a preview a key that is fetched is unknown until run for the tasks after it.
 
 use serde::Deserialize;
 

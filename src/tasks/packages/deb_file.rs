@@ -27,7 +27,8 @@ pub fn install(
             ..Verdict::default()
         }));
     }
-    let fields = guest.output(Command::new(["dpkg-deb", "-f", &path, "Package", "Version"]).about(About::Path(path.clone())))?;
+    let fields =
+        guest.output(Command::new(["dpkg-deb", "-f", &path, "Package", "Version"]).about(About::Path(path.clone())))?;
     if !fields.is_success() {
         return Err(Failure::new(format!("{deb} is no package: {}", fields.errors().trim())).into());
     }

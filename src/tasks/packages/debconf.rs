@@ -7,6 +7,8 @@
 //! `name` (also pkg) is the package; without a question its answers are read. `vtype` is boolean, error, multiselect,
 //! note, password, select, string, text or title; `unseen: true` lets the question be asked again. Answers go to
 //! debconf-set-selections by its stdin, and a password is never shown. Returned: `current`, `previous`.
+//!
+//! In a preview what debconf answers about the package after a change is unknown until run.
 
 use std::collections::BTreeMap;
 
@@ -84,7 +86,8 @@ impl Module for Debconf {
         if guest.which("debconf-show")?.is_none() {
             return Err(Failure::new("debconf: the guest has no debconf-show; is it a Debian with debconf?").into());
         }
-        let shown = guest.output(Command::new(["debconf-show", &args.name]).about(About::Named(topic(&args.name))))?.text();
+        let shown =
+            guest.output(Command::new(["debconf-show", &args.name]).about(About::Named(topic(&args.name))))?.text();
         let known = answers(&shown);
         let all = |known: &BTreeMap<String, String>| {
             map(known.iter().map(|(question, answer)| (question.clone(), answer.clone())))

@@ -1,8 +1,8 @@
 //! What the modules of Debian's packages share: names with versions, apt's command line, what a simulation says.
 
+use super::joined;
 use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Package, PackageManager, Probe};
-use super::joined;
 use crate::tasks::{Change, Failure, Known, Pause, Verdict};
 
 /// Prints the time now, and when the package lists were last fetched.
@@ -157,7 +157,8 @@ pub fn expand(specs: &mut Vec<Spec>, is_installed: bool, guest: &Known) -> Resul
 /// What an apt-get that changes packages leaves, as its own simulation tells: packages that come with whatever they
 /// bring, and packages that go with their files.
 pub fn foreseen(command: &Command, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
-    let named = || joined(verdict.changes.iter().filter_map(|change| change.what.strip_prefix("package ").map(str::to_owned)));
+    let named =
+        || joined(verdict.changes.iter().filter_map(|change| change.what.strip_prefix("package ").map(str::to_owned)));
     let brings = || Effect::unknown(Scope::Packages, format!("what the package {} brings", named()));
     let is_awaited = verdict.changes.iter().any(|change| change.after.as_deref() == Some("(the newest)"));
     let start = command.argv.iter().position(|word| word == "apt-get").unwrap_or_default();
@@ -177,7 +178,10 @@ pub fn foreseen(command: &Command, verdict: &Verdict, guest: &Known) -> Result<V
     let name = |change: &Change| change.what.strip_prefix("package ").unwrap_or_default().to_owned();
     let mut effects = vec![];
     if changes.iter().any(|change| change.after.is_some()) {
-        let why = format!("what the package {} brings", joined(changes.iter().filter(|change| change.after.is_some()).map(name)));
+        let why = format!(
+            "what the package {} brings",
+            joined(changes.iter().filter(|change| change.after.is_some()).map(name))
+        );
         effects.push(Effect::unknown(Scope::Missing, why));
     }
     let going: Vec<String> = changes.iter().filter(|change| change.after.is_none()).map(name).collect();
@@ -189,7 +193,10 @@ pub fn foreseen(command: &Command, verdict: &Verdict, guest: &Known) -> Result<V
         let mut paths: Vec<&str> = files.lines().filter(|path| path.starts_with('/')).collect();
         paths.sort_unstable();
         for (index, path) in paths.iter().enumerate() {
-            let is_directory = paths[index + 1..].iter().take_while(|next| next.starts_with(path)).any(|next| next[path.len()..].starts_with('/'));
+            let is_directory = paths[index + 1..]
+                .iter()
+                .take_while(|next| next.starts_with(path))
+                .any(|next| next[path.len()..].starts_with('/'));
             if !is_directory && *path != "/." && (purges || !path.starts_with("/etc/")) {
                 effects.push(Effect::unknown(Scope::Path((*path).to_owned()), why.clone()));
             }

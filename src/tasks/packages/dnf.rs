@@ -16,6 +16,8 @@
 //!
 //! Packages are looked up in rpm's own database; groups (`@…`), paths and URLs by what dnf says of them. Returned:
 //! `results`, `stdout`, `stderr`. Run with dnf 4; dnf 5 takes the same words.
+//!
+//! In a preview what a package brings is unknown until run for the tasks after it.
 
 use serde::Deserialize;
 
@@ -143,7 +145,9 @@ impl Module for Dnf {
                 State::Present => !is_there && !args.update_only,
                 State::Absent => is_there,
                 State::Latest if !is_there => !args.update_only,
-                State::Latest => guest.output(dnf(&args, &["-q", "check-update", name]).about(About::Packages))?.code == 100,
+                State::Latest => {
+                    guest.output(dnf(&args, &["-q", "check-update", name]).about(About::Packages))?.code == 100
+                }
             };
             if differs {
                 let after = (args.state != State::Absent)

@@ -20,6 +20,8 @@
 //!
 //! The remote's commit is compared with the local one (`git ls-remote`), in check mode as well. Returned: `before`,
 //! `after`, `remote_url_changed`. `archive`, `verify_commit`, `reference` and `separate_git_dir` are not supported.
+//!
+//! In a preview what is in `dest` after a change is unknown until run.
 
 use serde::Deserialize;
 

@@ -6,6 +6,8 @@
 //!
 //! The fact `pkg_mgr` chooses; `use: apt` does so where facts are not gathered. Other arguments are those of the module
 //! that is chosen, and what it returns is returned.
+//!
+//! In a preview as the guest's own module.
 
 use serde::Deserialize;
 

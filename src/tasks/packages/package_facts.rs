@@ -56,9 +56,13 @@ impl Module for PackageFacts {
                 continue;
             }
             let packages = match manager {
-                "apt" => dpkg(&guest.output(Command::new(["dpkg-query", "-W", "-f", DPKG]).about(About::Packages))?.text()),
+                "apt" => {
+                    dpkg(&guest.output(Command::new(["dpkg-query", "-W", "-f", DPKG]).about(About::Packages))?.text())
+                }
                 "apk" => apk(&guest.output(Command::new(["apk", "info", "-v"]).about(About::Packages))?.text()),
-                _ => rpm(&guest.output(Command::new(["rpm", "-qa", "--queryformat", RPM]).about(About::Packages))?.text()),
+                _ => rpm(&guest
+                    .output(Command::new(["rpm", "-qa", "--queryformat", RPM]).about(About::Packages))?
+                    .text()),
             };
             let mut verdict = Verdict::nothing();
             let packages = packages.into_iter().map(|(name, list)| (name, Value::from(list)));

@@ -20,6 +20,9 @@
 //! Names are compared with `pip list`, so nothing is run where they are there. `requirements`, `latest`, URLs and
 //! `extra_args` are answered by pip itself (`--dry-run`, since pip 22.2); an older pip is run, and its words tell
 //! whether something changed. Returned: `cmd`, `name`, `version`, `requirements`, `virtualenv`, `stdout`, `stderr`.
+//!
+//! In a preview what is in the environment after a change is unknown until run, and with a pip that knows no `--dry-run`
+//! whether there would be any.
 
 use serde::Deserialize;
 

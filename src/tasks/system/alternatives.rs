@@ -5,6 +5,8 @@
 //! - alternatives: {name: java, path: /opt/java/bin/java, link: /usr/bin/java, priority: 200, state: selected}
 //!   # state: present, selected (default), auto, absent
 //! ```
+//!
+//! In a preview what the name leads to after a change is unknown until run.
 
 use serde::Deserialize;
 
@@ -61,10 +63,15 @@ impl Module for Alternatives {
 
     fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
         let args: Args = call.args()?;
-        let (name, why) = (format!("the alternatives of {}", args.name), format!("what the alternatives of {} lead to", args.name));
-        let links = [args.link.unwrap_or_else(|| format!("/usr/bin/{}", args.name)), format!("/etc/alternatives/{}", args.name)];
+        let (name, why) =
+            (format!("the alternatives of {}", args.name), format!("what the alternatives of {} lead to", args.name));
+        let links = [
+            args.link.unwrap_or_else(|| format!("/usr/bin/{}", args.name)),
+            format!("/etc/alternatives/{}", args.name),
+        ];
         let links = links.into_iter().map(|link| Effect::unknown(Scope::Path(link), why.clone()));
-        let all = links.chain([Effect::unknown(Scope::Named(name), why.clone())]).filter(|_| !verdict.writes.is_empty());
+        let all =
+            links.chain([Effect::unknown(Scope::Named(name), why.clone())]).filter(|_| !verdict.writes.is_empty());
         Ok(verdict.effects_and(all))
     }
 

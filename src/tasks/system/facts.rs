@@ -1,6 +1,5 @@
 //! Facts out of what the script printed, as Ansible names and shapes them.
 
-
 use super::facts_sections::Sections;
 use super::{facts_hardware, facts_network};
 use crate::tasks::Map;

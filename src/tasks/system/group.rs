@@ -5,6 +5,8 @@
 //! ```
 //!
 //! By groupadd and its like, or busybox' addgroup. Returned: `name`, `gid`, `state`, `system`.
+//!
+//! In a preview the number of a new group is unknown until run.
 
 use serde::Deserialize;
 

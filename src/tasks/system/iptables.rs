@@ -6,6 +6,8 @@
 //!   # source_port, destination_ports, to_ports, to_destination, to_source, reject_with, limit, syn, ip_version, policy,
 //!   # flush, chain_management, wait
 //! ```
+//!
+//! In a preview the rules are unknown until run after a change, for tasks of this module.
 
 use serde::Deserialize;
 

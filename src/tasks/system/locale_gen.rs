@@ -42,7 +42,13 @@ impl Module for LocaleGen {
         let mut text = output.text();
         match args.state {
             State::Present => text += &args.name.iter().map(|name| format!("{name}\n")).collect::<String>(),
-            State::Absent => text = text.lines().filter(|line| !args.name.iter().any(|name| normal(line) == normal(name))).map(|line| format!("{line}\n")).collect(),
+            State::Absent => {
+                text = text
+                    .lines()
+                    .filter(|line| !args.name.iter().any(|name| normal(line) == normal(name)))
+                    .map(|line| format!("{line}\n"))
+                    .collect()
+            }
         }
         let says = Effect::Says(known(), Output { stdout: text.into_bytes(), ..output.clone() });
         Ok(verdict.effects_and((!verdict.writes.is_empty()).then_some(says)))

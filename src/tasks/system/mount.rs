@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Returned: `name`, `src`, `fstype`, `opts`, `dump`, `passno`, `fstab`.
+//!
+//! In a preview what is below a path that is mounted or unmounted is unknown until run.
 
 use serde::Deserialize;
 

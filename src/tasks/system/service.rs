@@ -6,6 +6,8 @@
 //! ```
 //!
 //! systemd as with `systemd`, OpenRC (Alpine), else the scripts in /etc/init.d. Returned: `name`, `state`, `enabled`.
+//!
+//! In a preview, without systemd, what the service does after a change is unknown until run.
 
 use serde::Deserialize;
 
@@ -144,7 +146,9 @@ impl Module for Service {
             let runs = match &args.pattern {
                 Some(pattern) => {
                     let find = r#"ps -ef 2>/dev/null | grep -v grep | grep -q -- "$1""#;
-                    guest.output(Command::script(find, [pattern.as_str()]).about(About::Named(topic(name))))?.is_success()
+                    guest
+                        .output(Command::script(find, [pattern.as_str()]).about(About::Named(topic(name))))?
+                        .is_success()
                 }
                 None => output.is_success() && !said.contains("stopped") && !said.contains("not running"),
             };

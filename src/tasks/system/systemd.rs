@@ -7,6 +7,8 @@
 //!
 //! `restarted` always changes; `reloaded` starts a unit that is down. `daemon_reload` comes first and changes nothing by
 //! itself. Static and generated units are enabled as they are. Returned: `name`, `state`, `enabled`, `status`.
+//!
+//! In a preview what a unit is that is unmasked, or whose file goes, is unknown until run.
 
 use std::collections::BTreeMap;
 
@@ -205,7 +207,9 @@ pub(super) fn inspect(args: &Args, call: &Call<'_>, guest: &Known) -> Result<Ver
             // Only for now, or by another name: systemd knows what enabling it means.
             "enabled-runtime" | "indirect" | "alias" => false,
             "generated" | "" => {
-                guest.output(Command::new(["systemctl", "is-enabled", "--quiet", name.as_str()]).about(About::Units))?.is_success()
+                guest
+                    .output(Command::new(["systemctl", "is-enabled", "--quiet", name.as_str()]).about(About::Units))?
+                    .is_success()
                     || file_state == "generated"
             }
             _ => false,

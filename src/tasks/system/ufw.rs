@@ -7,6 +7,8 @@
 //! ```
 //!
 //! ufw itself says by its dry run what a rule would change.
+//!
+//! In a preview the firewall is unknown until run after a change, for tasks of this module.
 
 use serde::Deserialize;
 
@@ -83,8 +85,10 @@ impl Module for Ufw {
 
     fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
         let why = format!("what `{}` makes of the firewall", call.name);
-        let all = [Scope::Named(FIREWALL.into()), Scope::Path("/etc/ufw".into()), Scope::Path("/etc/default/ufw".into())];
-        let all = all.into_iter().map(|scope| Effect::unknown(scope, why.clone())).filter(|_| !verdict.writes.is_empty());
+        let all =
+            [Scope::Named(FIREWALL.into()), Scope::Path("/etc/ufw".into()), Scope::Path("/etc/default/ufw".into())];
+        let all =
+            all.into_iter().map(|scope| Effect::unknown(scope, why.clone())).filter(|_| !verdict.writes.is_empty());
         Ok(verdict.effects_and(all))
     }
 

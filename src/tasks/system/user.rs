@@ -20,14 +20,18 @@
 //! By useradd and its like, or busybox' adduser. The password goes through chpasswd's stdin and is never shown.
 //! Returned: `name`, `uid`, `group` (a number), `groups`, `home`, `shell`, `comment`, `append`, `state`, `create_home`,
 //! `system`, `ssh_public_key`, `ssh_key_file`.
+//!
+//! In a preview the number of a new user, and what is in its new home, are unknown until run.
+
+mod foreseen;
 
 use serde::Deserialize;
 
 use super::group::{State, foreseen_id};
-use crate::forecast::{Effect, Scope};
-use crate::guest::{About, Command, Done, Group, Probe, User, Write};
-use crate::template::ansible::as_bool;
+use crate::forecast::Effect;
+use crate::guest::{About, Command, Done, Probe, User, Write};
 use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
+use crate::template::ansible::as_bool;
 
 /// The module.
 #[derive(Debug)]
@@ -110,7 +114,8 @@ impl Module for UserModule {
     }
 
     fn touches(&self, args: &Map) -> Touches {
-        let makes_no_home = args.get("create_home").is_some_and(|flag| !crate::template::ansible::truth(&as_bool(flag)));
+        let makes_no_home =
+            args.get("create_home").is_some_and(|flag| !crate::template::ansible::truth(&as_bool(flag)));
         if makes_no_home { Touches::Accounts(&[]) } else { Touches::Accounts(&["home"]) }
     }
 
@@ -390,7 +395,8 @@ impl Args {
             let Some(days) = days else { continue };
             let field = if flag == "-M" { "5" } else { "4" };
             let script = r#"getent shadow "$1" 2>/dev/null | cut -d: -f"$2""#;
-            let there = guest.output(Command::script(script, [name, field]).about(About::Accounts))?.text().trim().to_owned();
+            let there =
+                guest.output(Command::script(script, [name, field]).about(About::Accounts))?.text().trim().to_owned();
             if there != days.to_string() {
                 let change = Change::value(format!("password_expire_{what}"), Some(there), Some(days.to_string()));
                 verdict.change(change, Write::Run(Command::new(["chage", flag, &days.to_string(), name])));
@@ -411,85 +417,6 @@ mkdir -p -- "$1" && { [ ! -d "${4:-/etc/skel}" ] || cp -R "${4:-/etc/skel}/." "$
             verdict.writes.push(self.entry());
         }
         Ok(())
-    }
-
-    /// Who the user will be, and what else comes or goes with it.
-    fn foreseen(&self, guest: &Known, verdict: &Verdict) -> Result<Vec<Effect>, Pause> {
-        let there = guest.user(&self.name)?.cloned();
-        let why = format!("what comes with the user {}", self.name);
-        let path = |path: String| Effect::unknown(Scope::Path(path), why.clone());
-        if self.state == State::Absent {
-            let home = there.filter(|_| self.remove).map(|user| user.home);
-            // A group of its own goes with it.
-            let own = Effect::unknown(Scope::Accounts, why.clone());
-            let gone = Effect::User { name: self.name.clone(), user: None };
-            return Ok([own, gone].into_iter().chain(home.map(path)).collect());
-        }
-        let mut effects = vec![];
-        let is_new = there.is_none();
-        let mut user = there.unwrap_or_else(|| User {
-            name: self.name.clone(),
-            uid: foreseen_id(&self.name),
-            home: format!("/home/{}", self.name),
-            shell: "/bin/sh".into(),
-            is_local: true,
-            password: Some("!".into()),
-            ..User::default()
-        });
-        let group = match &self.group {
-            Some(group) => guest.group(group)?.cloned(),
-            None if is_new => {
-                let group = guest.group(&self.name)?.cloned();
-                let group = group.unwrap_or_else(|| Group {
-                    name: self.name.clone(),
-                    gid: self.uid.unwrap_or_else(|| foreseen_id(&self.name)),
-                    members: vec![],
-                });
-                effects.push(Effect::Group { name: group.name.clone(), group: Some(group.clone()) });
-                Some(group)
-            }
-            None => None,
-        };
-        if let Some(group) = group {
-            (user.gid, user.group) = (group.gid, group.name);
-        }
-        user.uid = self.uid.unwrap_or(user.uid);
-        let set = |to: &mut String, value: &Option<String>| {
-            if let Some(value) = value {
-                to.clone_from(value);
-            }
-        };
-        set(&mut user.comment, &self.comment);
-        set(&mut user.shell, &self.shell);
-        set(&mut user.home, &self.home);
-        if let Some(groups) = &self.groups {
-            let wanted = groups.iter().filter(|group| !group.is_empty() && **group != user.group).cloned();
-            let kept = if self.append { std::mem::take(&mut user.groups) } else { vec![] };
-            user.groups = kept;
-            for group in wanted {
-                if !user.groups.contains(&group) {
-                    user.groups.push(group);
-                }
-            }
-        }
-        if self.password.is_some() && (is_new || self.update_password.as_deref() != Some("on_create")) {
-            user.password.clone_from(&self.password);
-        }
-        if let Some(lock) = self.password_lock {
-            let bare = user.password.take().unwrap_or_default().trim_start_matches('!').to_owned();
-            user.password = Some(if lock { format!("!{bare}") } else { bare });
-        }
-        if let Some(expires) = self.expires {
-            #[expect(clippy::cast_possible_truncation, reason = "days")]
-            let day = (expires / 86_400.0) as i64;
-            user.expires = Some(day).filter(|_| expires >= 0.0);
-        }
-        let home = user.home.clone();
-        let touches_home = verdict.changes.iter().any(|change| change.what == home || change.what == "home");
-        let makes_home = is_new && self.creates_home();
-        effects.push(Effect::User { name: self.name.clone(), user: Some(user) });
-        effects.extend((makes_home || touches_home || self.generate_ssh_key).then(|| path(home)));
-        Ok(effects)
     }
 
     fn chpasswd(&self, password: &str) -> Write {
