@@ -27,7 +27,7 @@ pub struct Session {
 enum Stay {
     #[default]
     NotYet,
-    There(Resident),
+    There(Box<Resident>),
     /// It cannot be had, or was lost: each script gets a process of its own.
     Without,
 }
@@ -177,7 +177,7 @@ impl Session {
         let mut stay = self.resident.lock().await;
         if matches!(*stay, Stay::NotYet) {
             *stay = match Resident::start(&self.client, &self.id, mark()).await {
-                Ok(resident) => Stay::There(resident),
+                Ok(resident) => Stay::There(Box::new(resident)),
                 Err(error) => return Err(GuestError::Unreachable(format!("{}: {error}", self.id))),
             };
         }

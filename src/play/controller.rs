@@ -66,7 +66,7 @@ impl Controller for Side<'_> {
         self.engine.template(&shown, &source, &options, &view.scope()).map_err(|error| {
             let file = error.template.clone().unwrap_or(shown);
             let place = error.line.map_or(file.clone(), |line| format!("{file}:{line}"));
-            Failure { message: format!("{place}: {}", error.message), place: Some(place), ..failure(&error) }
+            Failure { message: format!("{place}: {}", error.message), place: Some(place.into()), ..failure(&error) }
         })
     }
 

@@ -78,7 +78,7 @@ pub struct Failure {
     /// Return values: `rc`, `stdout`, `stderr`, `cmd` …
     pub result: Map,
     /// The place within a file of the operator's that is wrong (a template), as `FILE:LINE`.
-    pub place: Option<String>,
+    pub place: Option<Box<str>>,
     /// It is no failure yet: it hangs on what nobody can know before it is run, which the message names.
     pub is_unknown: bool,
 }

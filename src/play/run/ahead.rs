@@ -98,7 +98,7 @@ impl Walk<'_> {
         };
         let roles = stage.loader.public_roles();
         // It waits for nothing: what would wait is left.
-        let _ = walk.from_here().now_or_never();
+        let _ = walk.the_rest().now_or_never();
         drop(walk);
         stage.loader.forget_roles(&roles);
         stage.loader.take_handlers();

@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
     }
 
     /// What comes after where this walk begins, without what is before any task.
-    pub(super) async fn from_here(&self) -> Flow {
+    pub(super) async fn the_rest(&self) -> Flow {
         let begins = self.run.ahead.as_ref().is_some_and(|ahead| ahead.from.is_empty());
         if begins && let other @ (Flow::Failed | Flow::Unreachable) = self.gather().await {
             return other;
