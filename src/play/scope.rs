@@ -1,6 +1,7 @@
 //! What one task on one host sees: variables in Ansible's order, and the operator's files.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -13,7 +14,7 @@ use super::loader::Loader;
 use super::model::{Context, Play, Role};
 use super::settings::Settings;
 use crate::tasks::Map;
-use crate::template::ansible::{PathTest, Scope, Variable, hostvars, own_vars};
+use crate::template::ansible::{PathTest, Scope, Variable, hostvars, own_vars, partly};
 use crate::template::{Value, map};
 
 /// All that is the same for every host while plays run.
@@ -137,7 +138,7 @@ impl View {
             "groups" => self.groups(),
             "group_names" => list(&self.group_names()),
             "lxd" => self.host.lxd.clone(),
-            "ansible_facts" => map(self.host.facts.borrow().clone()),
+            "ansible_facts" => self.facts(),
             "inventory_dir" => absolute(&self.world.site_directory).into(),
             "playbook_dir" => absolute(&stage?.play.directory).into(),
             "role_name" | "ansible_role_name" => self.context.role()?.name.as_str().into(),
@@ -269,6 +270,16 @@ impl View {
             }
         }
         None
+    }
+
+    /// All facts; those that tasks would set, and nobody knows how, are told so.
+    fn facts(&self) -> Value {
+        let facts = self.host.facts.borrow().clone();
+        let is_fact = |name: &str| ["packages", "services"].contains(&name) || name.starts_with("getent_");
+        let unknown = self.host.unknown.borrow();
+        let unknown: BTreeMap<String, String> =
+            unknown.iter().filter(|(name, _)| is_fact(name)).map(|(name, why)| (name.clone(), why.clone())).collect();
+        if unknown.is_empty() { map(facts) } else { partly(facts, unknown, None) }
     }
 
     fn fact(&self, name: &str) -> Option<Value> {

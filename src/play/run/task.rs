@@ -1,5 +1,6 @@
 //! One task on one host: from its tags to what is told of it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::play::model::Task;
 use crate::play::scope::View;
 use crate::play::{controller, parse};
 use crate::tasks::{Change, Failure, Map};
-use crate::template::ansible::{as_bool, text, truth};
+use crate::template::ansible::{as_bool, partly, text, truth};
 use crate::template::{Value, map};
 
 /// What a task, or one item of its loop, came to.
@@ -178,9 +179,15 @@ impl Walk<'_> {
             self.learn_facts(task, &outcome.facts);
         }
         if let Some(name) = &task.register {
-            match outcome.unknown.as_ref().or(outcome.unknown_result.as_ref()) {
-                Some(why) => self.host.set_unknown(name, why),
-                None => self.host.set(name, outcome.value()),
+            match (&outcome.unknown, &outcome.unknown_result) {
+                (Some(why), _) => self.host.set_unknown(name, why),
+                (None, Some(why)) => {
+                    let known = ["changed", "failed", "skipped", "cmd"];
+                    let result = outcome.result.iter().filter(|(name, _)| known.contains(&name.as_str()));
+                    let result = result.map(|(name, value)| (name.clone(), value.clone())).collect();
+                    self.host.set(name, partly(result, BTreeMap::new(), Some(why.clone())));
+                }
+                (None, None) => self.host.set(name, outcome.value()),
             }
         }
     }

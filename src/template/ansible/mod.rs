@@ -26,7 +26,7 @@ pub use convert::{as_bool, from_json, text, to_json, truth};
 pub use data::{parse_json, python_json};
 pub use engine::{Engine, Error, ErrorKind, Options, has_marks};
 pub use regexes::{python_expand, python_regex, python_sub};
-pub use scope::{PathTest, Scope, Variable, hostvars, is_omit, omit, own_vars};
+pub use scope::{PathTest, Scope, Variable, hostvars, is_omit, omit, own_vars, partly};
 pub use yaml::{from_node, plain_scalar};
 
 use minijinja::{Error as JinjaError, ErrorKind as JinjaKind};

@@ -1,8 +1,10 @@
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value};
 use minijinja::{Error as JinjaError, ErrorKind as JinjaKind};
 
@@ -200,6 +202,38 @@ impl Object for Omit {
 
     fn render(self: &Arc<Self>, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("__omit_place_holder__")
+    }
+}
+
+/// A map of which only a part is known: whoever asks for something else touches what is not known yet, and why.
+pub fn partly(known: IndexMap<String, Value>, unknown: BTreeMap<String, String>, rest: Option<String>) -> Value {
+    Value::from_object(Partly { known, unknown, rest })
+}
+
+#[derive(Debug)]
+struct Partly {
+    known: IndexMap<String, Value>,
+    unknown: BTreeMap<String, String>,
+    /// Why nothing else is known either.
+    rest: Option<String>,
+}
+
+impl Object for Partly {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let name = key.as_str()?;
+        if let Some(value) = self.known.get(name) {
+            return Some(value.clone());
+        }
+        let why = self.unknown.get(name).or(self.rest.as_ref())?;
+        touch_unknown(why.clone());
+        Some(Value::from(JinjaError::new(JinjaKind::InvalidOperation, format!("not known yet: {why}"))))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        if let Some(why) = self.unknown.values().next().or(self.rest.as_ref()) {
+            touch_unknown(why.clone());
+        }
+        Enumerator::Values(self.known.keys().map(|key| Value::from(key.as_str())).collect())
     }
 }
 
