@@ -157,7 +157,8 @@ impl View {
                 let roles = stage?.loader.public_roles();
                 Value::from(roles.iter().map(|role| role.name.clone()).collect::<Vec<_>>())
             }
-            "ansible_check_mode" => settings.check.into(),
+            // A plan tells what an apply does.
+            "ansible_check_mode" => (settings.check && !settings.only_looks).into(),
             "ansible_diff_mode" => settings.diff.into(),
             "ansible_run_tags" if settings.tags.is_empty() => list(&["all".to_owned()]),
             "ansible_run_tags" => list(&settings.tags),

@@ -10,14 +10,13 @@ use crate::forecast::{Belief, Effect};
 use crate::guest::{Done, GuestError, Probe, Session, Write};
 use crate::play::controller::Side;
 use crate::play::host::HostState;
-use crate::play::library::entries;
 use crate::play::model::Task;
 use crate::play::parse;
 use crate::play::scope::View;
 use crate::tasks::feasible;
 use crate::tasks::{Call, Failure, Known, Map, Module, Pause, Report, registry};
-use crate::template::ansible::{is_omit, text};
-use crate::template::{Value, ValueKind, map};
+use crate::template::ansible::text;
+use crate::template::{Value, map};
 
 /// Modules that do nothing in a guest: they may be "delegated" to the operator's machine.
 const HARMLESS: &[&str] =
@@ -89,6 +88,8 @@ impl Walk<'_> {
             Err(Stop::Unknown(why)) if self.run.ahead.is_some() && why == NOT_ASKED => {
                 Outcome { is_laid: true, ..Outcome::unknown(why) }
             }
+            // In check mode alone it is not done, whatever it would do: Ansible calls that skipped.
+            Err(Stop::Unknown(_)) if self.is_never_done(view) => not_done(),
             Err(Stop::Unknown(why)) => {
                 let outcome = self.doubted(task, view, Outcome::unknown(why));
                 self.ensure(task, view);
@@ -204,6 +205,11 @@ impl Walk<'_> {
         }
     }
 
+    /// True for a task that says itself that it is in check mode, also when all others are done.
+    fn is_never_done(&self, view: &View) -> bool {
+        self.run.flag(view, "check_mode").unwrap_or(false)
+    }
+
     /// Looks until nothing is missing, and does what differs; in check mode only tells of it, and lays what it would
     /// leave over what is known of the guest.
     async fn converge(&self, module: &dyn Module, setting: &Setting<'_>) -> Result<Report, Stop> {
@@ -211,6 +217,7 @@ impl Walk<'_> {
         let unknown_facts = self.host.unknown_facts.borrow().clone();
         let side = Side { engine: &self.run.engine, view: setting.view };
         let forecast = &setting.host.forecast;
+        let is_never_done = self.is_never_done(setting.view);
         let mut known = Known::default();
         let mut changes = vec![];
         let mut was_changed = false;
@@ -232,7 +239,9 @@ impl Walk<'_> {
             let verdict = self.told(&mut known, setting, |known| module.inspect(&call, known)).await?;
             let again = verdict.again;
             let is_last = !again || round > 20;
-            let mut report = if setting.check {
+            let mut report = if setting.check && is_never_done {
+                verdict.report()
+            } else if setting.check {
                 let foresee = |known: &Known| {
                     feasible::check(&verdict, known)?;
                     module.foresee(&call, &verdict, known)
@@ -359,6 +368,14 @@ impl Walk<'_> {
     }
 }
 
+/// What Ansible says of a command that is not run because it is in check mode.
+fn not_done() -> Outcome {
+    let mut outcome = Outcome::skipped("Command would have run if not in check mode", None);
+    let empty = [("rc", Value::from(0)), ("stdout", "".into()), ("stderr", "".into())];
+    outcome.result.extend(empty.map(|(name, value)| (name.to_owned(), value)));
+    outcome
+}
+
 fn outcome_of(task: &Task, report: Report) -> Outcome {
     let Report { changed, skipped, mut result, facts, changes, warnings, unknown_result } = report;
     result.insert("changed".into(), changed.into());
@@ -427,66 +444,5 @@ impl super::Interpreter<'_> {
             let role = task.context.role().map(|role| role.name.clone()).unwrap_or_default();
             *self.trips.borrow_mut().entry((host.to_owned(), role)).or_default() += trips;
         }
-    }
-
-    /// A task's arguments, rendered; those that are `omit` are left out, and `module_defaults` are beneath.
-    pub(super) fn arguments(&self, task: &Task, view: &View) -> Result<Map, Failure> {
-        let scope = view.scope();
-        let render = |value: &Value| {
-            self.engine.render_value(value, &scope).map_err(|error| crate::play::controller::failure(&error))
-        };
-        let mut args = Map::new();
-        let mut levels: Vec<_> = view.context.chain().collect();
-        levels.reverse();
-        for defaults in levels.iter().flat_map(|context| &context.module_defaults) {
-            let bare = |name: &str| name.rsplit('.').next().map(str::to_owned).unwrap_or_default();
-            for (name, value) in entries(&render(defaults)?) {
-                if bare(&name) == bare(&task.module) && !name.starts_with("group/") {
-                    args.extend(entries(&value));
-                }
-            }
-        }
-        for value in task.more_args.iter().chain([&task.args]) {
-            let rendered = render(value)?;
-            if rendered.kind() != ValueKind::Map {
-                let shown: String = text(&rendered).chars().take(60).collect();
-                return Err(Failure::new(format!("the arguments are to be a map, and they are `{shown}`")));
-            }
-            args.extend(entries(&rendered));
-        }
-        args.retain(|_, value| !is_omit(value));
-        Ok(args)
-    }
-
-    /// A task's arguments as far as they are known; `None` where one that is not may name what the task touches.
-    pub(super) fn known_arguments(&self, task: &Task, view: &View) -> Option<Map> {
-        if let Ok(args) = self.arguments(task, view) {
-            return Some(args);
-        }
-        let scope = view.scope();
-        let names = ["path", "dest", "name", "src", "unit", "service", "user"];
-        let mut known = Map::new();
-        for (name, value) in task.more_args.iter().chain([&task.args]).flat_map(entries) {
-            match self.engine.render_value(&value, &scope) {
-                Ok(value) if !is_omit(&value) => drop(known.insert(name, value)),
-                Ok(_) => {}
-                Err(_) if names.contains(&name.as_str()) => return None,
-                Err(_) => {}
-            }
-        }
-        Some(known)
-    }
-
-    /// `environment:`, the inner over the outer.
-    pub(super) fn environment(&self, view: &View) -> Result<BTreeMap<String, String>, Failure> {
-        let mut all = BTreeMap::new();
-        let mut levels: Vec<_> = view.context.chain().collect();
-        levels.reverse();
-        for value in levels.iter().flat_map(|context| &context.environment) {
-            let rendered = self.engine.render_value(value, &view.scope());
-            let rendered = rendered.map_err(|error| crate::play::controller::failure(&error))?;
-            all.extend(entries(&rendered).into_iter().map(|(name, value)| (name, text(&value))));
-        }
-        Ok(all)
     }
 }

@@ -1,6 +1,7 @@
 //! Plays at work: batches of hosts, each a walk of its own over the tasks.
 
 mod ahead;
+mod arguments;
 mod driver;
 mod gate;
 mod handlers;

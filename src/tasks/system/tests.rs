@@ -24,6 +24,7 @@ fn debian() -> Guest {
         tools: vec!["useradd", "userdel", "groupadd", "groupdel", "update-alternatives", "ufw", "iptables"],
         users: vec![app()],
         groups: vec![
+            Group { name: "docker".into(), gid: 999, members: vec![] },
             Group { name: "app".into(), gid: 1200, members: vec![] },
             Group { name: "adm".into(), gid: 4, members: vec!["app".into()] },
         ],
