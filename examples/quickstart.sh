@@ -118,6 +118,9 @@ clean() {
         provide_lxd
     fi
     if find_socket >/dev/null; then
+        # What is built already will do.
+        local built=${CARGO_TARGET_DIR:-$root/target}/release/lxdeploy
+        [[ -n ${LXDEPLOY:-} || ! -x $built ]] || LXDEPLOY=$built
         build_lxdeploy
         # The image file is part of the site, and the site is read before it is destroyed.
         run "$LXDEPLOY" destroy --yes --delete-data "$site"

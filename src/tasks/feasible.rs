@@ -38,3 +38,52 @@ pub fn check(verdict: &Verdict, guest: &Known) -> Result<(), Pause> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::{Answer, Attributes, Probe, Stat};
+
+    fn known(paths: &[(&str, Option<FileKind>)]) -> Known {
+        let stat = |kind: FileKind| Stat {
+            kind,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            owner: None,
+            group: None,
+            size: 0,
+            inode: 0,
+            device: 0,
+            links: 1,
+            atime: 0,
+            mtime: 0,
+            ctime: 0,
+            target: None,
+            is_foreseen: false,
+        };
+        let answer = |(path, kind): &(&str, Option<FileKind>)| {
+            (Probe::Stat { path: (*path).to_owned(), follow: true }, Answer::Stat(kind.map(stat)))
+        };
+        Known::of(paths.iter().map(answer))
+    }
+
+    fn refusal(writes: Vec<Write>, paths: &[(&str, Option<FileKind>)]) -> Option<String> {
+        match check(&Verdict { writes, ..Verdict::default() }, &known(paths)) {
+            Ok(()) => None,
+            Err(Pause::Failed(failure)) => Some(failure.message),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_stands_below_a_file_or_in_a_directory_that_is_not_there() {
+        let directory = |path: &str| Write::Directory { path: path.into(), attributes: Attributes::default() };
+        let touch = |path: &str| Write::Touch { path: path.into(), accessed: None, modified: None };
+        let (file, there) = (Some(FileKind::File), Some(FileKind::Directory));
+        assert_eq!(refusal(vec![directory("/a/b")], &[("/a", None), ("/", there)]), None);
+        assert_eq!(refusal(vec![directory("/a/b")], &[("/a", file)]).unwrap(), "/a is no directory");
+        assert_eq!(refusal(vec![touch("/a/b")], &[("/a", None)]).unwrap(), "the directory /a is not there");
+        assert_eq!(refusal(vec![directory("/a"), touch("/a/b")], &[("/", there)]), None);
+    }
+}

@@ -234,11 +234,14 @@ fn cases(usual: u32) -> u32 {
     std::env::var("LXDEPLOY_TEST_SEQUENCES").ok().and_then(|count| count.parse().ok()).unwrap_or(usual)
 }
 
-/// Runs generated sequences. A seed is printed; LXDEPLOY_TEST_SEED runs its sequences again.
+/// Runs generated sequences, by default always the same ones: LXDEPLOY_TEST_SEED=new tries others, and a number that was
+/// printed those again.
 fn hold(case: &Case, kinds: &[&str], cases: u32) {
-    let seed: u64 = match std::env::var("LXDEPLOY_TEST_SEED") {
-        Ok(seed) => seed.parse().expect("LXDEPLOY_TEST_SEED is a number"),
-        Err(_) => std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64,
+    let new = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let seed: u64 = match std::env::var("LXDEPLOY_TEST_SEED").as_deref() {
+        Ok("new") => new(),
+        Ok(seed) => seed.parse().expect("LXDEPLOY_TEST_SEED is `new` or a number"),
+        Err(_) => 1_795_000_000_000_000_000,
     };
     println!("LXDEPLOY_TEST_SEED={seed}");
     std::fs::create_dir_all(case.path("files/tree/sub")).unwrap();

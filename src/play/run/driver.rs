@@ -105,6 +105,11 @@ impl Walk<'_> {
 
     /// A task that is surely run, whatever it finds: what is so after it, is laid over what is known of the guest.
     fn ensure(&self, task: &Rc<Task>, view: &View) {
+        // Where the play goes on although it failed, nothing is sure.
+        let is_minded = task.failed_when.is_none() && !self.is_rescuable.get();
+        if !is_minded || self.run.flag(view, "ignore_errors").unwrap_or(true) {
+            return;
+        }
         let Some(module) = registry::find(&task.module) else { return };
         let Ok(args) = self.run.arguments(task, view) else { return };
         let facts = map(self.host.facts.borrow().clone());

@@ -97,6 +97,7 @@ impl Walk<'_> {
             return Flow::End;
         }
         self.position.borrow_mut().clone_from(&position);
+        self.is_rescuable.set(rescuable);
         // What others have set meanwhile is seen.
         let view = self.task_view(task);
         if parse::special(&task.module).is_some_and(|special| special != "group_by" && special != "include_vars") {

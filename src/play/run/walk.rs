@@ -55,6 +55,8 @@ pub(super) struct Walk<'a> {
     pub started: Cell<bool>,
     /// Where the walk stands.
     pub position: RefCell<Position>,
+    /// A failure of the task where it stands would be taken over.
+    pub is_rescuable: Cell<bool>,
     /// Why it is not known whether what is walked now is run.
     pub doubt: RefCell<Option<String>>,
 }
@@ -84,6 +86,7 @@ impl<'a> Walk<'a> {
             stopped_at: RefCell::default(),
             started: Cell::new(run.started.get()),
             position: RefCell::default(),
+            is_rescuable: Cell::new(false),
             doubt: RefCell::default(),
         }
     }

@@ -298,7 +298,17 @@ impl Args {
         let Some(target) = guest.stat(&src)?.cloned() else {
             return Err(Failure::new("src does not exist").with("dest", path).with("src", src).into());
         };
+        if target.kind == FileKind::Directory {
+            return Err(Failure::new(format!("{src} is a directory, and no hard link leads to one"))
+                .with("dest", path)
+                .with("src", src)
+                .into());
+        }
+        // What would be made has no inode yet: whether the path is that already is not known by it.
         let is_same = itself.is_some_and(|stat| (stat.inode, stat.device) == (target.inode, target.device));
+        if is_same && (target.is_foreseen || itself.is_some_and(|stat| stat.is_foreseen)) {
+            return Err(Pause::Unknown(format!("whether {path} is {src} already")));
+        }
         let mut verdict = Verdict::nothing();
         if !is_same {
             if itself.is_some_and(|stat| stat.kind == FileKind::Directory) || itself.is_some() && !self.force {

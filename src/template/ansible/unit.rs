@@ -33,6 +33,14 @@ fn scope() -> Rc<dyn Scope> {
         ("loop_b", raw(Value::from("{{ loop_a }}"))),
         ("fact", Variable::Final(Value::from("{{ not a template }}"))),
         ("later", Variable::Unknown("what `command` prints".into())),
+        (
+            "part",
+            Variable::Final(super::partly(
+                [("changed".to_owned(), Value::from(true))].into(),
+                [("packages".to_owned(), "what comes".to_owned())].into(),
+                Some("what it says".into()),
+            )),
+        ),
         ("list", raw(Value::from(vec![3, 1, 2]))),
         ("text", raw(Value::from("x"))),
     ];
@@ -63,6 +71,16 @@ fn what_is_not_known_travels_unless_it_is_not_needed() {
     let condition = |text: &str| Engine::new().condition(&Value::from(text), &scope());
     assert_eq!(condition("a == 2 and later.rc == 0"), Ok(false));
     assert_eq!(condition("a == 1 and later.rc == 0").unwrap_err().kind, ErrorKind::Unknown);
+}
+
+#[test]
+fn of_some_things_a_part_is_known() {
+    assert_eq!(run("{{ part.changed }}").unwrap(), Value::from(true));
+    assert_eq!(Engine::new().condition(&Value::from("part is changed"), &scope()), Ok(true));
+    let unknown = |text: &str| run(text).map_err(|error| (error.kind, error.message));
+    assert_eq!(unknown("{{ part.packages }}"), Err((ErrorKind::Unknown, "what comes".into())));
+    assert_eq!(unknown("{{ part.stdout | default('') }}"), Err((ErrorKind::Unknown, "what it says".into())));
+    assert_eq!(run("{{ part | length }}").unwrap_err().kind, ErrorKind::Unknown);
 }
 
 #[test]
