@@ -19,7 +19,7 @@ set -euo pipefail
 root=$(realpath "$(dirname "$(realpath "$0")")/../..")
 NAME=bench
 . "$root/tests/host.sh"
-export PATH=$PATH:$HOME/.cargo/bin LC_ALL=C
+export PATH=$PATH:$HOME/.cargo/bin LC_ALL=C.UTF-8
 
 pairs=5
 counts="1 4 16"
