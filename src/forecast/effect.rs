@@ -103,7 +103,7 @@ impl Effect {
     /// What it makes of an answer; `None` where it has nothing to do with it. `below` is what was so before.
     pub(super) fn on(&self, probe: &Probe, below: &dyn Fn(&Probe) -> Belief) -> Option<Belief> {
         if let Probe::Output(look) = probe {
-            return self.on_look(look, below);
+            return self.on_look(look);
         }
         match self {
             Effect::Written(write) => match probe {
@@ -141,7 +141,7 @@ impl Effect {
         }
     }
 
-    fn on_look(&self, look: &Look, below: &dyn Fn(&Probe) -> Belief) -> Option<Belief> {
+    fn on_look(&self, look: &Look) -> Option<Belief> {
         if let Effect::Says(mine, output) = self {
             let is_mine = mine == look;
             return match (is_mine, &mine.about, &look.about) {
@@ -153,7 +153,6 @@ impl Effect {
                 _ => None,
             };
         }
-        let _ = below;
         let why = |what: &str| Some(Belief::Unknown(format!("what an earlier task makes of {what}")));
         match (&look.about, self) {
             (About::Nothing, _) => None,

@@ -36,23 +36,7 @@ while [[ $# -gt 0 ]]; do
 done
 [[ ${#parts[@]} -gt 0 ]] || parts=(role first forty plan)
 
-work=$(mktemp -d)
-bed=
-finish() {
-    [[ -z $bed ]] || "$root/tests/bed.sh" stop "$bed"
-    rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-if [[ -n ${LXDEPLOY:-} ]]; then
-    lxdeploy=$(realpath "$LXDEPLOY")
-else
-    (cd "$root" && cargo build --release --locked)
-    lxdeploy=${CARGO_TARGET_DIR:-$root/target}/release/lxdeploy
-fi
 roles=$root/playbooks/roles${LXDEPLOY_TEST_ROLES:+:$LXDEPLOY_TEST_ROLES}
-unset "${!LXDEPLOY@}" # its variables are flags
 . "$root/tests/bench/race.sh"
 install_packages time
 ansible=$("$root/tests/ansible.sh")

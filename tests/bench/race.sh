@@ -1,5 +1,23 @@
 # shellcheck shell=bash
-# What the scripts here time with: sourced by them. $work is a directory of theirs, $lxdeploy the program.
+# What the scripts here share: sourced by them, with $root set. It gives $work, a directory; $lxdeploy, the program; and
+# what they time with. A private LXD whose directory they name in $bed is stopped in the end.
+
+work=$(mktemp -d)
+bed=
+finish() {
+    [[ -z $bed ]] || "$root/tests/bed.sh" stop "$bed"
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+if [[ -n ${LXDEPLOY:-} ]]; then
+    lxdeploy=$(realpath "$LXDEPLOY")
+else
+    (cd "$root" && cargo build --release --locked)
+    lxdeploy=${CARGO_TARGET_DIR:-$root/target}/release/lxdeploy
+fi
+unset "${!LXDEPLOY@}" # its variables are flags
 
 # Seconds that a command takes. What it says is kept for the case that it fails.
 seconds() { # COMMAND…

@@ -37,22 +37,6 @@ while [[ $# -gt 0 ]]; do
 done
 [[ ${#parts[@]} -gt 0 ]] || parts=(apply plan large start validate)
 
-work=$(mktemp -d)
-bed=
-finish() {
-    [[ -z $bed ]] || "$root/tests/bed.sh" stop "$bed"
-    rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
-
-if [[ -n ${LXDEPLOY:-} ]]; then
-    lxdeploy=$(realpath "$LXDEPLOY")
-else
-    (cd "$root" && cargo build --release --locked)
-    lxdeploy=${CARGO_TARGET_DIR:-$root/target}/release/lxdeploy
-fi
-unset "${!LXDEPLOY@}" # its variables are flags
 
 . "$root/tests/bench/race.sh"
 

@@ -18,7 +18,7 @@
 use serde::Deserialize;
 
 use super::apt;
-use crate::forecast::{Effect, Scope};
+use crate::forecast::Effect;
 use crate::guest::{About, Command, Done, PackageManager, Probe, Write};
 use crate::tasks::{Call, Change, Failure, Flag, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
 use crate::template::Value;
@@ -75,10 +75,7 @@ impl Module for Apk {
     }
 
     fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
-        let runs = !verdict.writes.is_empty();
-        let why = format!("what `{}` brings", call.name);
-        let brings = Effect::unknown(Scope::Packages, why);
-        Ok(runs.then_some(brings).into_iter().chain(super::foreseen(PackageManager::Apk, verdict)).collect())
+        Ok(super::foreseen(PackageManager::Apk, call.name, verdict))
     }
 
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {

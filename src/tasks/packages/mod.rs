@@ -21,7 +21,7 @@ mod version;
 use fancy_regex::Regex;
 
 use super::{Change, Failure, Module, Verdict};
-use crate::forecast::Effect;
+use crate::forecast::{Effect, Scope};
 use crate::guest::{Package, PackageManager};
 
 /// The modules of this family.
@@ -52,12 +52,14 @@ fn glob(pattern: &str) -> Result<Regex, Failure> {
     Regex::new(&super::glob_regex(pattern)).map_err(|error| Failure::new(format!("`{pattern}` is no pattern: {error}")))
 }
 
-/// The packages of a verdict as they will be, by the names that it changes.
-fn foreseen(manager: PackageManager, verdict: &Verdict) -> Vec<Effect> {
+/// The packages of a verdict as they will be, by the names that it changes, and that nobody knows what they bring.
+fn foreseen(manager: PackageManager, module: &str, verdict: &Verdict) -> Vec<Effect> {
     let package = |change: &Change| {
         let name = change.what.strip_prefix("package ")?.to_owned();
         let package = Package { installed: change.after.clone(), ..Package::default() };
         Some(Effect::Package { manager, name, package })
     };
-    verdict.changes.iter().filter_map(package).collect()
+    let runs = !verdict.writes.is_empty();
+    let brings = runs.then(|| Effect::unknown(Scope::Packages, format!("what `{module}` brings")));
+    brings.into_iter().chain(verdict.changes.iter().filter_map(package)).collect()
 }
