@@ -13,7 +13,8 @@
 //!
 //! Returned: `packages`, `stdout`, `stderr`. Check mode asks apk.
 //!
-//! In a preview what a package brings is unknown until run for the tasks after it.
+//! In a preview what a package brings is unknown until run for the tasks after it; after an upgrade or a removal the
+//! whole guest is.
 
 use serde::Deserialize;
 

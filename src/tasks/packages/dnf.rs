@@ -17,7 +17,8 @@
 //! Packages are looked up in rpm's own database; groups (`@…`), paths and URLs by what dnf says of them. Returned:
 //! `results`, `stdout`, `stderr`. Run with dnf 4; dnf 5 takes the same words.
 //!
-//! In a preview what a package brings is unknown until run for the tasks after it.
+//! In a preview dnf is asked what it would do, up to its question (`--assumeno`). What a package brings is unknown until
+//! run for the tasks after it; after an upgrade or a removal the whole guest is.
 
 use serde::Deserialize;
 
@@ -97,7 +98,18 @@ impl Module for Dnf {
         Touches::Packages
     }
 
-    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+    fn foresee(&self, call: &Call<'_>, verdict: &Verdict, guest: &Known) -> Result<Vec<Effect>, Pause> {
+        for write in &verdict.writes {
+            let Write::Run(command) = write else { continue };
+            if let Some(rehearsal) = rehearsal(command) {
+                let said = guest.output(rehearsal.about(About::Packages))?;
+                let words = said.text() + &said.errors();
+                if !said.is_success() && !words.contains("Operation aborted") {
+                    let last = words.trim().lines().last().unwrap_or_default();
+                    return Err(Failure::new(format!("dnf ended with {}: {last}", said.code)).into());
+                }
+            }
+        }
         Ok(super::foreseen(PackageManager::Rpm, call.name, verdict))
     }
 
@@ -180,6 +192,14 @@ impl Module for Dnf {
 
 fn probe(name: &str) -> Probe {
     Probe::Package { manager: PackageManager::Rpm, name: name.to_owned() }
+}
+
+/// The same command, up to the question whether it is to be done, which is answered with no.
+fn rehearsal(command: &Command) -> Option<Command> {
+    let at = command.argv.iter().position(|word| word == "-y")?;
+    let mut rehearsal = command.clone();
+    "--assumeno".clone_into(&mut rehearsal.argv[at]);
+    (!command.argv.iter().any(|word| word == "makecache")).then_some(rehearsal)
 }
 
 fn dnf(args: &Args, words: &[&str]) -> Command {

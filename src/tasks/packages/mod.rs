@@ -60,6 +60,9 @@ fn foreseen(manager: PackageManager, module: &str, verdict: &Verdict) -> Vec<Eff
         Some(Effect::Package { manager, name, package })
     };
     let runs = !verdict.writes.is_empty();
-    let brings = runs.then(|| Effect::unknown(Scope::Packages, format!("what `{module}` brings")));
+    // A package that comes leaves what is there; one that was there has files, and nobody asks which.
+    let is_new = verdict.changes.iter().all(|change| change.what.starts_with("package ") && change.before.is_none());
+    let scope = if is_new { Scope::Packages } else { Scope::Everything };
+    let brings = runs.then(|| Effect::unknown(scope, format!("what `{module}` brings and takes away")));
     brings.into_iter().chain(verdict.changes.iter().filter_map(package)).collect()
 }
