@@ -115,13 +115,19 @@ pub fn directory(path: &str, attributes: &Attributes) -> Command {
 
 const DIRECTORY: &str = r#"
 path=$1 mode=$2 owner=$3 group=$4 done=
-rest=$path
+rest=$path links=0
 while [ -n "$rest" ]; do
     rest=${rest#/}; part=${rest%%/*}
     [ "$part" = "$rest" ] && rest= || rest=${rest#*/}
     [ -n "$part" ] || continue
     done=$done/$part
     if [ -d "$done" ]; then continue; fi
+    if [ -L "$done" ] && [ "$links" -lt 16 ]; then # what it leads to is made
+        target=$(readlink -- "$done"; echo x); target=${target%?x}; links=$((links + 1))
+        case $target in /*) done= ;; *) done=${done%/*} ;; esac
+        rest=$target${rest:+/$rest}
+        continue
+    fi
     mkdir -- "$done" || exit 1
     owned "$done" "$owner" "$group"
     [ -z "$mode" ] || chmod "$mode" "$done" || exit 1
