@@ -1,8 +1,100 @@
-//! Acts as scripts for the guest's shell. What is written whole is written beside its place and moved there.
+//! Acts as scripts for the guest's shell. What is written whole is written beside its place and moved there. Acts that
+//! follow each other are one script.
 
 use super::command::Command;
-use super::shell::DATABASE;
-use super::write::Attributes;
+use super::shell::{DATABASE, quote};
+use super::write::{Attributes, Content, Write};
+
+/// An act, as the shell has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    script: &'static str,
+    words: Vec<String>,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Act {
+    fn new(script: &'static str, words: impl IntoIterator<Item = String>) -> Act {
+        Act { script, words: words.into_iter().collect(), stdin: None }
+    }
+
+    /// Of a write that needs no more than a shell: no command, and nothing of the operator's machine.
+    pub fn of(write: &Write) -> Option<Act> {
+        Some(match write {
+            Write::File { content: Content::Bytes(bytes), .. } => file(write, From::Stdin(bytes.to_vec()))?,
+            Write::File { content: Content::Guest(source), .. } => file(write, From::Copy(source))?,
+            Write::Directory { path, attributes } => directory(path, attributes),
+            Write::Attributes { path, attributes: wanted, follow } => attributes(path, wanted, *follow),
+            Write::Symlink { path, target, attributes } => link(path, target, true, attributes),
+            Write::Hardlink { path, target } => link(path, target, false, &Attributes::default()),
+            Write::Remove { path } => remove(path),
+            Write::Touch { path, accessed, modified } => touch(path, *accessed, *modified),
+            Write::File { content: Content::Local { .. }, .. }
+            | Write::Fetch { .. }
+            | Write::Run(_)
+            | Write::Restart { .. }
+            | Write::Sleep(_) => return None,
+        })
+    }
+
+    /// What it reads is longer than goes with a script: a guest's shell may have no printf of its own, and no word of a
+    /// command may have more than 128 KiB.
+    fn is_long(&self) -> bool {
+        self.stdin.as_ref().is_some_and(|bytes| bytes.len() > 16 * 1024)
+    }
+
+    /// The act within a script of several.
+    fn part(&self) -> String {
+        let words: Vec<String> = self.words.iter().map(|word| quote(word)).collect();
+        let body = format!("(set -- {}\n{}\n)", words.join(" "), self.script);
+        match &self.stdin {
+            Some(bytes) => format!("printf {} | {body} || exit\n", quote(&format(bytes))),
+            None => format!("{body} </dev/null || exit\n"),
+        }
+    }
+}
+
+/// Bytes as a format of printf's.
+fn format(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        match byte {
+            b'\\' => text.push_str(r"\\"),
+            b'%' => text.push_str("%%"),
+            b'\n' | b' '..=b'~' => text.push(char::from(*byte)),
+            other => text.push_str(&format!("\\{other:03o}")),
+        }
+    }
+    text
+}
+
+/// So much of a script goes at once.
+const MOST: usize = 256 * 1024;
+
+/// As few commands as do these acts, in their order. The first that fails is the last.
+pub fn together(acts: &[Act]) -> Vec<Command> {
+    let mut commands = vec![];
+    let mut script = String::new();
+    let end = |script: &mut String, commands: &mut Vec<Command>| {
+        if !script.is_empty() {
+            commands.push(Command::new(["sh", "-s"]).stdin(whole(script)));
+            script.clear();
+        }
+    };
+    for act in acts {
+        if act.is_long() || script.len() > MOST {
+            end(&mut script, &mut commands);
+        }
+        if act.is_long() {
+            let stdin = act.stdin.clone().unwrap_or_default();
+            commands.push(Command::script(&whole(act.script), &act.words).stdin(stdin));
+        } else {
+            script.push_str(&act.part());
+        }
+    }
+    end(&mut script, &mut commands);
+    commands
+}
 
 /// Attributes as a script takes them: mode, owner, group; empty where nothing is said.
 fn words(attributes: &Attributes) -> [String; 3] {
@@ -10,8 +102,9 @@ fn words(attributes: &Attributes) -> [String; 3] {
     [mode, attributes.owner.clone().unwrap_or_default(), attributes.group.clone().unwrap_or_default()]
 }
 
-fn command(script: &str, arguments: impl IntoIterator<Item = String>) -> Command {
-    Command::script(&format!("LC_ALL=C; export LC_ALL\n{DATABASE}\n{COMMON}\n{script}"), arguments)
+/// A script, with what all of them have in front.
+fn whole(script: &str) -> String {
+    format!("LC_ALL=C; export LC_ALL\n{DATABASE}\n{COMMON}\n{script}")
 }
 
 /// `fail TEXT`; `owned PATH OWNER GROUP`, by names or numbers; `beside PATH`: where what is to take its place is made.
@@ -39,32 +132,27 @@ replace() { # NEW PATH: also where PATH is a link to a directory
     mv -f -- "$1" "$2"
 }"#;
 
-/// A file's content comes from stdin, or from the file `from` in the guest.
-pub fn file(
-    path: &str,
-    attributes: &Attributes,
-    backup: Option<&str>,
-    validate: Option<&[String]>,
-    from: From<'_>,
-) -> Command {
-    let (how, source) = match from {
-        From::Stdin(length) => ("stdin", length.to_string()),
-        From::Copy(source) => ("copy", source.to_owned()),
-        From::Sent(source) => ("sent", source.to_owned()),
+/// A file that is to be written, with its content from wherever it is; of any other write `None`.
+pub fn file(write: &Write, from: From<'_>) -> Option<Act> {
+    let Write::File { path, attributes, backup, validate, .. } = write else { return None };
+    let (how, source, stdin) = match from {
+        From::Stdin(bytes) => ("stdin", bytes.len().to_string(), Some(bytes)),
+        From::Copy(source) => ("copy", source.to_owned(), None),
+        From::Sent(source) => ("sent", source.to_owned(), None),
     };
-    let arguments = [path.to_owned()]
+    let words = [path.to_owned()]
         .into_iter()
         .chain(words(attributes))
-        .chain([backup.unwrap_or_default().to_owned(), how.to_owned(), source])
-        .chain(validate.unwrap_or_default().iter().cloned());
-    command(FILE, arguments)
+        .chain([backup.clone().unwrap_or_default(), how.to_owned(), source])
+        .chain(validate.iter().flatten().cloned());
+    Some(Act { stdin, ..Act::new(FILE, words) })
 }
 
 /// Where a file's content comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum From<'a> {
-    /// What the script reads: so many bytes, for a connection may break in the middle.
-    Stdin(usize),
+    /// What the script reads. It is told how many bytes these are, for a connection may break in the middle.
+    Stdin(Vec<u8>),
     /// Another file of the guest's.
     Copy(&'a str),
     /// A temporary file beside its place, which is used up.
@@ -109,8 +197,8 @@ replace "$temporary" "$path" || exit 1
 trap - EXIT"#;
 
 /// A directory, and those above it that are missing.
-pub fn directory(path: &str, attributes: &Attributes) -> Command {
-    command(DIRECTORY, [path.to_owned()].into_iter().chain(words(attributes)))
+fn directory(path: &str, attributes: &Attributes) -> Act {
+    Act::new(DIRECTORY, [path.to_owned()].into_iter().chain(words(attributes)))
 }
 
 const DIRECTORY: &str = r#"
@@ -134,9 +222,9 @@ while [ -n "$rest" ]; do
 done"#;
 
 /// Owner, group and mode of what is there.
-pub fn attributes(path: &str, attributes: &Attributes, follow: bool) -> Command {
+fn attributes(path: &str, attributes: &Attributes, follow: bool) -> Act {
     let flag = if follow { "" } else { "-h" }.to_owned();
-    command(ATTRIBUTES, [path.to_owned()].into_iter().chain(words(attributes)).chain([flag]))
+    Act::new(ATTRIBUTES, [path.to_owned()].into_iter().chain(words(attributes)).chain([flag]))
 }
 
 const ATTRIBUTES: &str = r#"
@@ -144,10 +232,10 @@ if [ -z "$5" ] || [ ! -L "$1" ]; then owned "$1" "$3" "$4"; [ -z "$2" ] || chmod
 else owned "$1" "$3" "$4" -h; fi"#;
 
 /// A link; `symbolic` or not.
-pub fn link(path: &str, target: &str, symbolic: bool, attributes: &Attributes) -> Command {
+fn link(path: &str, target: &str, symbolic: bool, attributes: &Attributes) -> Act {
     let [_, owner, group] = words(attributes);
     let kind = if symbolic { "-s" } else { "" }.to_owned();
-    command(LINK, [path.to_owned(), target.to_owned(), kind, owner, group])
+    Act::new(LINK, [path.to_owned(), target.to_owned(), kind, owner, group])
 }
 
 const LINK: &str = r#"
@@ -159,14 +247,14 @@ owned "$temporary" "$4" "$5" -h
 replace "$temporary" "$1" || { rm -f -- "$temporary"; exit 1; }"#;
 
 /// A path and all below it is gone.
-pub fn remove(path: &str) -> Command {
-    command("rm -rf -- \"$1\" || exit 1\n[ ! -e \"$1\" ] && [ ! -L \"$1\" ]", [path.to_owned()])
+fn remove(path: &str) -> Act {
+    Act::new("rm -rf -- \"$1\" || exit 1\n[ ! -e \"$1\" ] && [ ! -L \"$1\" ]", [path.to_owned()])
 }
 
 /// Times; seconds since 1970, or now where this is empty.
-pub fn touch(path: &str, accessed: Option<i64>, modified: Option<i64>) -> Command {
+fn touch(path: &str, accessed: Option<i64>, modified: Option<i64>) -> Act {
     let text = |seconds: Option<i64>| seconds.map(|seconds| format!("@{seconds}")).unwrap_or_default();
-    command(TOUCH, [path.to_owned(), text(accessed), text(modified)])
+    Act::new(TOUCH, [path.to_owned(), text(accessed), text(modified)])
 }
 
 const TOUCH: &str = r#"
@@ -196,4 +284,40 @@ pub fn as_user(user: &str, command: &Command) -> Vec<String> {
     let words = ["sh".to_owned(), "-c".to_owned(), script, "sh".to_owned(), user.to_owned()];
     let cwd = command.cwd.clone().unwrap_or_default();
     words.into_iter().chain([cwd]).chain(command.argv.iter().cloned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn removed(path: &str) -> Act {
+        Act::of(&Write::Remove { path: path.into() }).unwrap()
+    }
+
+    fn written(path: &str, bytes: &[u8]) -> Act {
+        let content = Content::Bytes(bytes.into());
+        let attributes = Attributes::default();
+        Act::of(&Write::File { path: path.into(), content, attributes, backup: None, validate: None }).unwrap()
+    }
+
+    #[test]
+    fn short_acts_are_one_command_and_a_long_one_is_its_own() {
+        let long = vec![b'x'; 20_000];
+        let acts = [removed("/a"), written("/b", b"50% \\\0\xff'\n"), written("/c", &long), removed("/d")];
+        let commands = together(&acts);
+        let [first, second, third] = commands.as_slice() else { panic!("{commands:?}") };
+        let text = |command: &Command| String::from_utf8(command.stdin.clone().unwrap()).unwrap();
+        assert_eq!((first.argv.join(" ").as_str(), third.argv.join(" ").as_str()), ("sh -s", "sh -s"));
+        let first = text(first);
+        assert!(first.find("set -- /a\n") < first.find("set -- /b"), "{first}");
+        assert!(first.contains(r"printf '50%% \\\000\377'\''"), "{first}");
+        assert_eq!((second.argv[..2].join(" ").as_str(), second.stdin.as_deref()), ("sh -c", Some(long.as_slice())));
+        assert!(text(third).contains("set -- /d\n"));
+    }
+
+    #[test]
+    fn a_script_has_an_end() {
+        let acts: Vec<Act> = (0..40).map(|n| written(&format!("/{n}"), &[b'x'; 10_000])).collect();
+        assert_eq!(together(&acts).len(), 2);
+    }
 }

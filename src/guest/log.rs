@@ -6,8 +6,24 @@ use crate::model::Id;
 const LINES: usize = 15;
 
 /// The last lines that an instance has to say for itself: its journal or syslog, else its console, else LXD's
-/// own log about it. Best effort: without any the failure stands alone.
+/// own log about it; and the remedy where these are known to have one. Best effort: without any the failure stands
+/// alone.
 pub async fn last_log_lines(client: &Client, id: &Id) -> Vec<String> {
+    let mut lines = said(client, id).await;
+    lines.extend(remedy(&lines).map(str::to_owned));
+    lines
+}
+
+/// The kernel's default of 128 is enough for some dozen guests with systemd (LXD's document "Production server
+/// settings").
+fn remedy(lines: &[String]) -> Option<&'static str> {
+    let is_used_up = lines.iter().any(|line| line.contains("inotify") && line.contains("Too many open files"));
+    is_used_up.then_some(
+        "the server's machine has no inotify instance left: there, `sysctl fs.inotify.max_user_instances=1048576`, and a file in /etc/sysctl.d that says so",
+    )
+}
+
+async fn said(client: &Client, id: &Id) -> Vec<String> {
     let script = format!(
         "journalctl -n {LINES} --no-pager -q 2>/dev/null || tail -n {LINES} /var/log/syslog 2>/dev/null || tail -n {LINES} /var/log/messages 2>/dev/null"
     );
@@ -41,6 +57,13 @@ fn tail(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_a_remedy() {
+        let line = |text: &str| vec!["Welcome".to_owned(), text.to_owned()];
+        assert!(remedy(&line("Failed to create control group inotify object: Too many open files")).is_some());
+        assert!(remedy(&line("nginx: Too many open files")).is_none());
+    }
 
     #[test]
     fn the_last_lines_without_control_characters() {

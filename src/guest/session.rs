@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join_all, try_join};
 use tokio::sync::Mutex;
 
-use super::acts::{self, From};
+use super::acts::{self, Act, From};
 use super::resident::{Resident, Script};
 use super::shell::PATH;
 use super::{Answer, Command, Content, Done, Output, Probe, Write, answers, ask};
@@ -117,82 +117,137 @@ impl Session {
         Ok(probes.iter().filter_map(next).collect())
     }
 
-    /// Does one act.
+    /// Does one act: [`Session::apply_all`].
     ///
     /// # Errors
-    /// The guest cannot be reached, or refuses; then nothing is half done. A command's exit code is no error.
+    /// As there.
     pub async fn apply(&self, write: &Write) -> Result<Done, GuestError> {
-        let command = match write {
-            Write::File { path, content, attributes, backup, validate } => {
-                let (backup, validate) = (backup.as_deref(), validate.as_deref());
-                match content {
-                    Content::Bytes(bytes) => {
-                        acts::file(path, attributes, backup, validate, From::Stdin(bytes.len())).stdin(&**bytes)
-                    }
-                    Content::Guest(source) => acts::file(path, attributes, backup, validate, From::Copy(source)),
-                    Content::Local { path: source, .. } => match self.send(source, path).await? {
-                        Sent::Beside(temporary) => {
-                            acts::file(path, attributes, backup, validate, From::Sent(&temporary))
-                        }
-                        Sent::Read(bytes) => {
-                            acts::file(path, attributes, backup, validate, From::Stdin(bytes.len())).stdin(bytes)
-                        }
-                    },
+        self.apply_all(std::slice::from_ref(write)).await.map(|mut done| done.pop().unwrap_or(Done::Written))
+    }
+
+    /// Does these acts, in their order, up to the first command that fails; what came of each. Those that follow each
+    /// other and are no commands travel together.
+    ///
+    /// # Errors
+    /// The guest cannot be reached, or refuses; then no act is half done, and none after it. A command's exit code is
+    /// no error.
+    pub async fn apply_all(&self, writes: &[Write]) -> Result<Vec<Done>, GuestError> {
+        let mut done = vec![];
+        let mut acts = vec![];
+        for write in writes {
+            if is_long(write) {
+                // Where it is sent to must be there.
+                self.act_together(&mut acts, &mut done).await?;
+            }
+            if let Some(act) = self.act(write).await? {
+                acts.push(act);
+                continue;
+            }
+            self.act_together(&mut acts, &mut done).await?;
+            let one = match write {
+                Write::Fetch { path, to } => self.fetch(path, to).await?,
+                Write::Run(command) => Done::Ran(self.run(command).await?),
+                Write::Restart { timeout } => self.restart(*timeout).await?,
+                Write::Sleep(time) => {
+                    tokio::time::sleep(*time).await;
+                    Done::Written
                 }
+                _ => Done::Written,
+            };
+            let is_end = one.output().is_some_and(|output| !output.is_success());
+            done.push(one);
+            if is_end {
+                return Ok(done);
             }
-            Write::Directory { path, attributes } => acts::directory(path, attributes),
-            Write::Attributes { path, attributes, follow } => acts::attributes(path, attributes, *follow),
-            Write::Symlink { path, target, attributes } => acts::link(path, target, true, attributes),
-            Write::Hardlink { path, target } => acts::link(path, target, false, &super::Attributes::default()),
-            Write::Remove { path } if path.trim_matches('/').is_empty() => {
-                return Err(GuestError::Refused(format!("{path}: the whole root file system is not removed")));
-            }
-            Write::Remove { path } => acts::remove(path),
-            Write::Touch { path, accessed, modified } => acts::touch(path, *accessed, *modified),
-            Write::Fetch { path, to } => return self.fetch(path, to).await,
-            Write::Run(command) => return self.run(command).await.map(Done::Ran),
-            Write::Restart { timeout } => return self.restart(*timeout).await,
-            Write::Sleep(time) => {
-                tokio::time::sleep(*time).await;
-                return Ok(Done::Written);
-            }
-        };
-        let output = self.script(command).await?;
-        if output.is_success() {
-            return Ok(Done::Written);
         }
-        let (said, words) = (output.errors(), output.text());
-        let said = if said.trim().is_empty() { words } else { said };
-        Err(GuestError::Refused(if said.trim().is_empty() {
-            format!("it ended with {}", output.code)
-        } else {
-            said.trim().to_owned()
-        }))
+        self.act_together(&mut acts, &mut done).await?;
+        Ok(done)
+    }
+
+    /// The act that a write is, if it needs no more than a shell.
+    async fn act(&self, write: &Write) -> Result<Option<Act>, GuestError> {
+        match write {
+            Write::Remove { path } if path.trim_matches('/').is_empty() => {
+                Err(GuestError::Refused(format!("{path}: the whole root file system is not removed")))
+            }
+            Write::File { path, content: Content::Local { path: source, .. }, .. } => {
+                Ok(match self.send(source, path).await? {
+                    Sent::Beside(temporary) => acts::file(write, From::Sent(&temporary)),
+                    Sent::Read(bytes) => acts::file(write, From::Stdin(bytes)),
+                })
+            }
+            _ => Ok(Act::of(write)),
+        }
+    }
+
+    async fn act_together(&self, acts: &mut Vec<Act>, done: &mut Vec<Done>) -> Result<(), GuestError> {
+        for command in acts::together(acts) {
+            let output = self.script(command).await?;
+            if output.is_success() {
+                continue;
+            }
+            let said = [output.errors(), output.text(), format!("it ended with {}", output.code)];
+            let said = said.iter().map(|said| said.trim()).find(|said| !said.is_empty());
+            return Err(GuestError::Refused(said.unwrap_or_default().to_owned()));
+        }
+        done.extend(acts.drain(..).map(|_| Done::Written));
+        Ok(())
     }
 
     /// Runs a script of ours, which may be run twice: by the shell that stays in the guest, or, where that is lost, by
     /// one of its own.
     async fn script(&self, command: Command) -> Result<Output, GuestError> {
-        let Some(script) = Script::of(&command) else { return self.run(&command).await };
+        match Script::of(&command) {
+            Some(script) => match self.stay(&script).await? {
+                Some(output) => Ok(output),
+                None => self.run(&command).await,
+            },
+            None => self.run(&command).await,
+        }
+    }
+
+    /// Runs a command that changes nothing in the guest, so that it may be run twice: by the shell that stays there.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub async fn look(&self, command: &Command) -> Result<Output, GuestError> {
+        if let Some(script) = Script::looking(command)
+            && let Some(output) = self.stay(&script).await?
+            // What cannot be begun, exec has words for.
+            && ![126, 127].contains(&output.code)
+        {
+            return Ok(output);
+        }
+        self.run(command).await
+    }
+
+    /// Has a script run by the shell that stays in the guest; `None` where there is none any more.
+    async fn stay(&self, script: &Script) -> Result<Option<Output>, GuestError> {
         let mut stay = self.resident.lock().await;
-        if matches!(*stay, Stay::NotYet) {
-            *stay = match Resident::start(&self.client, &self.id, mark()).await {
-                Ok(resident) => Stay::There(Box::new(resident)),
+        // Whoever gives up waiting leaves a shell in the middle of an answer: it is taken out as long as it works.
+        let mut resident = match std::mem::take(&mut *stay) {
+            Stay::There(resident) => resident,
+            Stay::NotYet => match Resident::start(&self.client, &self.id, mark()).await {
+                Ok(resident) => Box::new(resident),
                 Err(error) => return Err(GuestError::Unreachable(format!("{}: {error}", self.id))),
-            };
-        }
-        if let Stay::There(resident) = &mut *stay {
-            match resident.run(&script).await {
-                Ok(output) => {
-                    self.trips.fetch_add(1, Ordering::Relaxed);
-                    return Ok(output);
-                }
-                Err(error) => tracing::debug!("{}: the shell in it is lost: {error}", self.id),
+            },
+            Stay::Without => {
+                *stay = Stay::Without;
+                return Ok(None);
             }
-            *stay = Stay::Without;
+        };
+        let ended = resident.run(script).await;
+        *stay = if ended.is_ok() { Stay::There(resident) } else { Stay::Without };
+        match ended {
+            Ok(output) => {
+                self.trips.fetch_add(1, Ordering::Relaxed);
+                Ok(Some(output))
+            }
+            Err(error) => {
+                tracing::debug!("{}: the shell in it is lost: {error}", self.id);
+                Ok(None)
+            }
         }
-        drop(stay);
-        self.run(&command).await
     }
 
     /// Runs a command.
@@ -328,6 +383,11 @@ exit 0"#;
 fn mark() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     format!("{:016x}{:016x}", RandomState::new().build_hasher().finish(), RandomState::new().build_hasher().finish())
+}
+
+/// True for what goes over SFTP, beside its place.
+fn is_long(write: &Write) -> bool {
+    matches!(write, Write::File { content: Content::Local { size, .. }, .. } if *size > LONG)
 }
 
 enum Sent {

@@ -43,6 +43,8 @@ ansible=$("$root/tests/ansible.sh")
 export ANSIBLE_ROLES_PATH=$roles ANSIBLE_PIPELINING=1 ANSIBLE_FORKS=16 ANSIBLE_NOCOWS=1 ANSIBLE_DEPRECATION_WARNINGS=0
 bed=$(mktemp -d /tmp/lxd.XXXXXX)
 "$root/tests/bed.sh" start "$bed"
+# Sixteen guests with systemd need more than the kernel's default.
+sysctl -qw fs.inotify.max_user_instances=1048576
 export LXD_DIR=$bed LXD_CONF=$bed/client LXDEPLOY_REMOTE=unix:$bed/unix.socket
 "$root/tests/debian.sh" "$work/debian.tar.gz"
 cp -r "$root"/tests/playbooks/* "$work"

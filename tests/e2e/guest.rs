@@ -125,6 +125,86 @@ fn what_does_not_validate_leaves_the_old_file() {
 }
 
 #[test]
+fn acts_that_follow_each_other_travel_together() {
+    with_guest("gacts", |guest, _| async move {
+        let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+        let directory = Write::Directory { path: "/srv/x y".into(), attributes: Attributes::default() };
+        let mut acts = vec![directory];
+        acts.extend(NAMES.iter().map(|name| file(&format!("/srv/x y/{name}"), &bytes)));
+        acts.push(Write::Symlink {
+            path: "/srv/link".into(),
+            target: "x y/plain".into(),
+            attributes: Attributes::default(),
+        });
+        let before = guest.trips();
+        assert_eq!(guest.apply_all(&acts).await.unwrap().len(), acts.len());
+        assert_eq!(guest.trips() - before, 1);
+        let hash = |path: String| Probe::Hash { path, algorithm: Algorithm::Sha256 };
+        let probes: Vec<Probe> = NAMES.iter().map(|name| hash(format!("/srv/x y/{name}"))).collect();
+        let wanted = Answer::Hash(Some(sha256(&bytes)));
+        assert!(guest.ask(&probes).await.unwrap().iter().all(|answer| *answer == wanted));
+
+        // The first that fails is the last, and a command divides them.
+        let fails = [file("/srv/a", b"a"), file("/no/such/b", b"b"), file("/srv/c", b"c")];
+        let error = guest.apply_all(&fails).await.unwrap_err();
+        assert!(error.to_string().contains("the directory /no/such is not there"), "{error}");
+        assert!(stat(&guest, "/srv/a").await.is_some() && stat(&guest, "/srv/c").await.is_none());
+        let ends = [
+            file("/srv/d", b"d"),
+            Write::Run(Command::new(["test", "-f", "/srv/d"])),
+            Write::Run(Command::new(["test", "-f", "/srv/e"])),
+            file("/srv/e", b"e"),
+        ];
+        let done = guest.apply_all(&ends).await.unwrap();
+        let codes: Vec<Option<i64>> = done.iter().map(|done| done.output().map(|output| output.code)).collect();
+        assert_eq!(codes, [None, Some(0), Some(1)]);
+        assert!(stat(&guest, "/srv/e").await.is_none());
+    });
+}
+
+#[test]
+fn commands_that_only_look_say_the_same_from_the_shell_that_stays() {
+    with_guest("glook", |guest, _| async move {
+        let sh = |script: &str| Command::script(script, ["a b", "it's"]);
+        let both = async |command: Command| {
+            let (looked, ran) = (guest.look(&command).await.unwrap(), guest.run(&command).await.unwrap());
+            assert_eq!((looked.code, &looked.stdout), (ran.code, &ran.stdout), "{command:?}");
+            assert_eq!(looked.errors(), ran.errors(), "{command:?}");
+            ran
+        };
+        both(sh("printf '%s|' \"$@\"; printf 'x\\377\\0y\\n\\n'; echo oh >&2; exit 7")).await;
+        both(sh("pwd; umask; echo ${LC_ALL-none} $HOME $PATH; ls -l /proc/self/fd | wc -l; kill -9 $$")).await;
+        both(Command { cwd: Some("/etc".into()), ..sh("pwd; cat") }).await;
+        both(Command::new(["cat"]).stdin((0..500_000_u32).map(|n| (n % 251) as u8).collect::<Vec<u8>>())).await;
+        both(Command::new(["echo", r"a\nb"])).await;
+        assert_eq!(both(Command::new(["no-such-program"])).await.code, 127);
+        assert_eq!(both(Command::new(["/etc/passwd"])).await.code, 126);
+        both(sh("echo $VALUE").env("VALUE", "one two")).await;
+
+        // What stays and goes on talking is in nobody's way.
+        let before = guest.trips();
+        let talks = guest.look(&sh("(while sleep 0.05; do echo noise; echo noise >&2; done) & echo started")).await;
+        assert_eq!(talks.unwrap().text(), "started\n");
+        for n in 0..20 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(guest.look(&sh(&format!("echo {n}"))).await.unwrap().text(), format!("{n}\n"));
+        }
+        // One who gives up waiting leaves no answer to the next.
+        let slow = sh("sleep 1; echo late");
+        assert!(tokio::time::timeout(Duration::from_millis(300), guest.look(&slow)).await.is_err());
+        assert_eq!(guest.look(&sh("echo next")).await.unwrap().text(), "next\n");
+        // And one that ends the shell is run by exec.
+        assert_eq!(guest.trips() - before, 22);
+        let ends = "kill -9 $(sed -n 's/^PPid:.//p' /proc/$PPID/status); sleep 0.1; echo done";
+        assert_eq!(guest.look(&sh(ends)).await.unwrap().text(), "done\n");
+        assert_eq!(guest.look(&sh("echo again")).await.unwrap().text(), "again\n");
+        assert!(stat(&guest, "/tmp").await.is_some());
+        let left = guest.run(&sh("ls -A /tmp | grep lxdeploy")).await.unwrap();
+        assert_eq!(left.text(), "");
+    });
+}
+
+#[test]
 fn a_big_file_goes_in_pieces_and_comes_whole() {
     with_guest("gbig", |guest, _| async move {
         let local = tempfile::NamedTempFile::new().unwrap();

@@ -274,8 +274,7 @@ impl Walk<'_> {
             return outcome;
         }
         if let Some(why) = outcome.unknown.clone() {
-            let is_failure = task.changed_when.as_ref().is_some_and(|conditions| never(conditions));
-            if !is_failure {
+            if !is_harmless(task) {
                 self.maybe_notify(&notified, &why);
             }
             return outcome;
@@ -327,8 +326,9 @@ impl Walk<'_> {
     }
 }
 
-/// True for a condition that is written to be false: `changed_when: false`.
-fn never(conditions: &[Value]) -> bool {
+/// True for a task of which is written that it changes nothing: `changed_when: false`.
+pub(super) fn is_harmless(task: &Task) -> bool {
+    let conditions = task.changed_when.as_deref().unwrap_or_default();
     conditions.iter().any(|condition| text(condition).eq_ignore_ascii_case("false"))
 }
 
@@ -345,12 +345,11 @@ impl Walk<'_> {
         }
         let args = self.run.known_arguments(task, view);
         self.doubt_variables(task, why);
-        let is_harmless = task.changed_when.as_ref().is_some_and(|conditions| never(conditions));
         let module = registry::find(&task.module);
         let known = args.clone().unwrap_or_default();
         let touches = match module.map_or(Touches::Nothing, |module| module.touches(&known)) {
             // Who writes that a command changes nothing says that of the guest.
-            Touches::Anything if is_harmless => Touches::Nothing,
+            Touches::Anything if is_harmless(task) => Touches::Nothing,
             touches => touches,
         };
         let name = self.task_name(task, view);

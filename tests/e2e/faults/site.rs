@@ -199,8 +199,8 @@ impl Tally {
             Ok(()) => self.converged += usize::from(is_hit),
             Err(why) => {
                 self.orphans += usize::from(why.starts_with("orphans: [\""));
-                println!("{}: {what}: {why}", self.hits);
-                self.bad.push(format!("{what}: {why}"));
+                println!("{}: {why}\n{what}", self.hits);
+                self.bad.push(format!("{why}\n{what}"));
             }
         }
         if is_hit && self.hits.is_multiple_of(20) {
