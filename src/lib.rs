@@ -29,6 +29,8 @@
 //! - [`report`]: terminal, JSON, progress; the only room that prints
 //! - [`cli`]: one file per command; the only wiring
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))] // cli/say.rs prints
+
 pub mod apply;
 pub mod cli;
 pub mod diagnostic;

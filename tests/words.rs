@@ -123,3 +123,21 @@ fn a_closed_pipe_is_no_error() {
         assert!(output.status.success() && output.stderr.is_empty(), "{args:?}: {output:?}");
     }
 }
+
+/// What `lxdeploy plan | head` is to whoever has read enough.
+#[test]
+fn whoever_stops_reading_is_no_error_and_a_full_disk_is_one() {
+    let said = |stdout: Stdio, stderr: Stdio| {
+        let mut command = Command::new(LXDEPLOY);
+        command.args(["validate", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/quickstart/site.yaml")]);
+        command.stdout(stdout).stderr(stderr).spawn().unwrap().wait_with_output().unwrap()
+    };
+    let gone = || Stdio::from(std::io::pipe().unwrap().1);
+    let output = said(gone(), Stdio::piped());
+    assert_eq!((output.status.code(), text(output).as_str()), (Some(0), ""));
+    assert_eq!(said(gone(), gone()).status.code(), Some(0));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = said(full.into(), Stdio::piped());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("error: stdout: No space left on device"));
+}

@@ -26,6 +26,14 @@ pub(super) fn remedy(message: &str) -> Option<String> {
              shows it)"
         ));
     }
+    if message.contains("dnsmasq: Could not") && message.contains("process not initialized") {
+        return Some(
+            "LXD was ended while it wrote down the dnsmasq of a network: at the server, below LXD's directory (the snap's is \
+             /var/snap/lxd/common/lxd), one of networks/*/dnsmasq.pid is empty; end that network's dnsmasq (`pgrep -af -- \
+             --interface=NAME` shows it), delete the file, restart LXD, apply again"
+                .to_owned(),
+        );
+    }
     let address = message.split_once("listening socket for ")?.1.split_once(": Address already in use")?.0;
     Some(format!(
         "another dnsmasq answers there; a network whose creation was interrupted leaves one behind: at the server, \
@@ -46,6 +54,8 @@ mod tests {
         assert!(start.contains("--interface=acmebr0`"), "{start}");
         let dns = r#"exited prematurely: ("dnsmasq: failed to create listening socket for 10.1.2.1: Address already in use")"#;
         assert!(remedy(dns).unwrap().contains("--listen-address=10.1.2.1`"));
+        let reload = "Failed to add device \"eth0\": Could not reload dnsmasq: Could not reload process: os: process not initialized";
+        assert!(remedy(reload).unwrap().contains("networks/*/dnsmasq.pid is empty"));
         assert_eq!(remedy("The network already exists"), None);
         assert_eq!(remedy("Invalid devices"), None);
     }

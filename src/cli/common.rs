@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 
+use super::say::{errln, out, outln};
 use super::{Exit, Global};
 use crate::apply::lock;
 use crate::live::{self, Snapshot};
@@ -236,7 +237,7 @@ pub struct Opened {
 /// Prints an error.
 pub fn complain(global: &Global, message: &str) -> Exit {
     let style = Style::of(&std::io::stderr(), global.no_color);
-    eprintln!("{} {message}", style.red("error:"));
+    errln!("{} {message}", style.red("error:"));
     Exit::Failed
 }
 
@@ -263,7 +264,7 @@ pub fn found(loaded: &Loaded, args: &SiteArgs, global: &Global) {
     if !loaded.diagnostics.is_empty() {
         let style = Style::of(&std::io::stderr(), global.no_color);
         let text = report::diagnostics::render(&loaded.diagnostics, &loaded.sources, style.color);
-        eprintln!("{}\n", loaded.masker.mask(&text));
+        errln!("{}\n", loaded.masker.mask(&text));
     }
     let errors = loaded.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     if errors > 0 {
@@ -352,8 +353,31 @@ impl Opened {
     /// # Errors
     /// What went wrong, told already; also the wrong server.
     pub async fn read(&self, global: &Global) -> Result<Snapshot, Exit> {
+        self.settled(global, async || self.snapshot().await).await
+    }
+
+    /// Reads what is to be known of the site's instances before something is done inside of them.
+    ///
+    /// # Errors
+    /// As [`Opened::read`].
+    pub async fn read_instances(&self, global: &Global) -> Result<Snapshot, Exit> {
+        let Site { name, project, objects, .. } = &self.site;
+        self.settled(global, async || live::read_instances(&self.client, name, project, objects).await).await
+    }
+
+    /// Reads the server, again where a run was killed and what it had begun is at its end only now.
+    async fn settled(
+        &self,
+        global: &Global,
+        read: impl AsyncFn() -> Result<Snapshot, lxd::Error>,
+    ) -> Result<Snapshot, Exit> {
         let started = std::time::Instant::now();
-        let snapshot = self.settled_snapshot().await;
+        let settled = async || {
+            let snapshot = read().await?;
+            let was_killed = lock::settle(&self.client, &self.site.name, &snapshot).await?;
+            if was_killed { read().await } else { Ok(snapshot) }
+        };
+        let snapshot = settled().await;
         let snapshot = snapshot.map_err(|error| complain(global, &self.masker.mask(&error.to_string())))?;
         tracing::info!(
             "read {} in {} requests, {:.1} ms",
@@ -363,13 +387,6 @@ impl Opened {
         );
         right_server(&self.site, &snapshot, self.client.name()).map_err(|reason| complain(global, &reason))?;
         Ok(snapshot)
-    }
-
-    /// Reads the server, again where a run was killed and what it had begun is at its end only now.
-    async fn settled_snapshot(&self) -> Result<Snapshot, lxd::Error> {
-        let snapshot = self.snapshot().await?;
-        let was_killed = lock::settle(&self.client, &self.site.name, &snapshot).await?;
-        if was_killed { self.snapshot().await } else { Ok(snapshot) }
     }
 
     /// Reads the server; of a site without a file, all of it.
@@ -421,9 +438,9 @@ pub fn show(
         Format::Text => {
             let style = Style::of(&std::io::stdout(), global.no_color);
             let inside = preview.map(|preview| report::inside::text(preview, style, global.verbose > 0));
-            print!("{}", masker.mask(&(report::text::plan(plan, sources, style) + &inside.unwrap_or_default())));
+            out!("{}", masker.mask(&(report::text::plan(plan, sources, style) + &inside.unwrap_or_default())));
         }
-        Format::Json => println!("{}", report::json::masked(report::json::plan(plan, preview, sources), masker)),
+        Format::Json => outln!("{}", report::json::masked(report::json::plan(plan, preview, sources), masker)),
     }
 }
 

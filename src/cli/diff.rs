@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::common::{Format, SiteArgs, complain, load};
+use super::say::{errln, outln};
 use super::{Exit, Global};
 use crate::diagnostic::Diagnostic;
 use crate::kinds::image::Source;
@@ -52,14 +53,14 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         match args.format {
             Format::Text => {
                 let style = Style::of(&std::io::stdout(), global.no_color);
-                println!("{}", report::diff::text(&changed, &since, &sources, style));
+                outln!("{}", report::diff::text(&changed, &since, &sources, style));
             }
             Format::Json => documents.push(report::diff::json(&changed, &sources)),
         }
     }
     if args.format == Format::Json {
         let commit = revisions.values().next().map(|revision| revision.commit.clone());
-        println!("{}", json!({"format_version": "1.0", "from": args.from, "commit": commit, "sites": documents}));
+        outln!("{}", json!({"format_version": "1.0", "from": args.from, "commit": commit, "sites": documents}));
     }
     exit
 }
@@ -113,7 +114,7 @@ fn old(path: &Path, args: &SiteArgs, revision: &Revision, global: &Global) -> Re
     site.ok_or_else(|| {
         let errors: Vec<Diagnostic> = diagnostics.into_iter().filter(Diagnostic::is_error).collect();
         let style = Style::of(&std::io::stderr(), global.no_color);
-        eprintln!("{}\n", revision.named(&report::diagnostics::render(&errors, &sources, style.color)));
+        errln!("{}\n", revision.named(&report::diagnostics::render(&errors, &sources, style.color)));
         let name = &revision.name;
         complain(
             global,

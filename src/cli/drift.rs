@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::common::{Format, Opened, SiteArgs, interruptible, open};
+use super::say::{out, outln};
 use super::{Exit, Global};
 use crate::plan::{self, Drift};
 use crate::report::{self, Style};
@@ -36,7 +37,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
         match args.format {
             Format::Text => {
                 let style = Style::of(&std::io::stdout(), global.no_color);
-                print!("{}", opened.masker.mask(&report::drift::text(&drift, style)));
+                out!("{}", opened.masker.mask(&report::drift::text(&drift, style)));
             }
             Format::Json => documents.push(report::json::masked(report::drift::json(&drift), &opened.masker)),
         }
@@ -47,7 +48,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
         }
     }
     if args.format == Format::Json {
-        println!("{}", serde_json::json!({"format_version": "1.0", "sites": documents}));
+        outln!("{}", serde_json::json!({"format_version": "1.0", "sites": documents}));
     }
     exit
 }

@@ -3,6 +3,7 @@ use std::time::SystemTime;
 
 use super::common::{Selection, SiteArgs, complain, interruptible, load, load_in, open, right_server};
 use super::plan::PlanFormat;
+use super::say::{errln, out};
 use super::{Exit, Global};
 use crate::live::dump::{self, Of};
 use crate::model::{Masker, Sources, units};
@@ -28,7 +29,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
     });
     match written.await {
         Ok(text) => {
-            print!("{text}");
+            out!("{text}");
             Exit::Done
         }
         Err(exit) => exit,
@@ -73,7 +74,7 @@ pub fn planned(
     match format {
         PlanFormat::Text | PlanFormat::Markdown => plan.notes.insert(0, Note { address: None, code: "as-of", text }),
         // The document is the same as online, byte for byte.
-        PlanFormat::Json => eprintln!("{} {text}", Style::of(&std::io::stderr(), global.no_color).cyan("note:")),
+        PlanFormat::Json => errln!("{} {text}", Style::of(&std::io::stderr(), global.no_color).cyan("note:")),
     }
     Ok((plan, masker, sources))
 }

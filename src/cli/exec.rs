@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use clap::builder::BoolishValueParser;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::common::{SiteArgs, complain, interruptible, open_for_plays};
+use super::say::{out, outln};
 use super::{Exit, Global};
 use crate::guest::{Command, Session};
 use crate::play::{self, Settings};
@@ -44,7 +44,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
 
 async fn running(args: &Args, global: &Global) -> Result<Exit, Exit> {
     let (opened, keys) = open_for_plays(&args.site, global)?;
-    let snapshot = opened.read(global).await?;
+    let snapshot = opened.read_instances(global).await?;
     let plays = opened.plays(&snapshot, keys, Settings::default(), &[]).map_err(|reason| complain(global, &reason))?;
     let hosts = plays.inventory.select(&args.pattern).map_err(|reason| complain(global, &reason))?;
     if hosts.is_empty() {
@@ -73,9 +73,7 @@ async fn running(args: &Args, global: &Global) -> Result<Exit, Exit> {
     let style = Style::of(&std::io::stdout(), global.no_color);
     let mut is_well = true;
     while let Some((host, result)) = running.next().await {
-        let mut out = std::io::stdout().lock();
-        // Whoever reads may have gone.
-        let _ = match result {
+        match result {
             Ok(output) => {
                 is_well &= output.is_success();
                 let ended = if output.is_success() {
@@ -85,13 +83,13 @@ async fn running(args: &Args, global: &Global) -> Result<Exit, Exit> {
                 };
                 let text = opened.masker.mask(&format!("{}{}", output.text(), output.errors()));
                 let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-                write!(out, "{} {ended}\n{text}{end}", style.bold(host))
+                out!("{} {ended}\n{text}{end}", style.bold(host));
             }
             Err(error) => {
                 is_well = false;
-                writeln!(out, "{} {}", style.bold(host), style.red(&format!("✗ {error}")))
+                outln!("{} {}", style.bold(host), style.red(&format!("✗ {error}")));
             }
-        };
+        }
     }
     Ok(if is_well { Exit::Done } else { Exit::Failed })
 }

@@ -5,6 +5,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use tokio::sync::watch;
 
 use super::common::{Format, Planned, RunArgs, complain, interruptible};
+use super::say::errln;
 use super::{Exit, Global};
 use crate::apply::lock::{self, Lock};
 use crate::apply::schedule::Limits;
@@ -192,7 +193,7 @@ impl Planned {
     fn tell(&self, stopped: Stopped, global: &Global) -> Exit {
         match stopped {
             Stopped::NothingLeft => {
-                eprintln!("Nothing is left to do: another apply has done it meanwhile.");
+                errln!("Nothing is left to do: another apply has done it meanwhile.");
                 Exit::Done
             }
             Stopped::Less(_) => complain(global, "the plan has become another; plan again"),

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::common::{complain, duration, interruptible};
+use super::say::out;
 use super::{Exit, Global};
 use crate::export;
 use crate::live;
@@ -42,7 +43,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
     });
     match exported.await {
         Ok(exported) => {
-            print!("{}", exported.text);
+            out!("{}", exported.text);
             Exit::Done
         }
         Err(exit) => exit,

@@ -19,6 +19,7 @@ mod provision;
 mod remote;
 mod run;
 mod saved;
+mod say;
 mod schema;
 mod secrets;
 mod status;
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 
 use clap::builder::BoolishValueParser;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use say::errln;
 
 /// Declarative provisioner for LXD: a site file in git becomes running containers.
 #[derive(Debug, Parser)]
@@ -151,14 +153,14 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: {error}");
+            errln!("error: {error}");
             return ExitCode::from(1);
         }
     };
     let exit = runtime.block_on(dispatch(cli));
     // A wait that was left must not hold the process.
     runtime.shutdown_background();
-    exit.into()
+    if say::is_lost() { ExitCode::from(1) } else { exit.into() }
 }
 
 async fn dispatch(cli: Cli) -> Exit {

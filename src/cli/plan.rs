@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 
 use super::common::{Format, Selection, SiteArgs, complain, interruptible, planned, show};
+use super::say::{errln, out};
 use super::{Exit, Global, dump, saved};
 use crate::model::{Masker, Preview, Sources};
 use crate::plan::Plan;
@@ -74,7 +75,7 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
         if let Err(exit) = saved::write(&planned, preview, &args.site, &args.selection, file, global) {
             return exit;
         }
-        eprintln!("Saved. To run exactly this: lxdeploy apply {}", file.display());
+        errln!("Saved. To run exactly this: lxdeploy apply {}", file.display());
     }
     exit(plan, preview, args.detailed_exitcode)
 }
@@ -88,7 +89,7 @@ fn write(
     match format {
         PlanFormat::Text => show((plan, preview), (masker, sources), Format::Text, global),
         PlanFormat::Json => show((plan, preview), (masker, sources), Format::Json, global),
-        PlanFormat::Markdown => print!("{}", report::markdown::plan(plan, preview, sources, masker)),
+        PlanFormat::Markdown => out!("{}", report::markdown::plan(plan, preview, sources, masker)),
     }
 }
 

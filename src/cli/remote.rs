@@ -3,6 +3,7 @@ use std::io::{self, IsTerminal};
 use clap::builder::BoolishValueParser;
 
 use super::common::{Format, complain};
+use super::say::{errln, out, outln};
 use super::{Exit, Global};
 use crate::lxd::enrol::{self, Found, Target};
 use crate::lxd::remotes::{self, OwnRemote, Remote};
@@ -121,15 +122,15 @@ async fn add(args: &AddArgs) -> Result<(), Error> {
     let project = args.project.clone().or(known.and_then(|remote| remote.project));
     remotes::add(&args.name, OwnRemote { url: found.url.clone(), project }, Some(&found.certificate))?;
     if greeting.is_trusted && token.is_some() {
-        println!(
+        outln!(
             "The token was not needed. If nobody has used it yet, whoever has it still can: `lxc config trust revoke-token` ends that."
         );
     }
     let how = if greeting.is_trusted { "knew this client already" } else { "knows this client now" };
-    println!("remote {}: {} ({} {}) {how}", args.name, found.url, server.kind, server.version);
+    outln!("remote {}: {} ({} {}) {how}", args.name, found.url, server.kind, server.version);
     hides(&args.name);
     if server.is_restricted && args.project.is_none() {
-        println!("The server shows this client some projects only; --project names the one that sites go to.");
+        outln!("The server shows this client some projects only; --project names the one that sites go to.");
     }
     Ok(())
 }
@@ -171,7 +172,7 @@ fn add_socket(args: &AddArgs, path: &std::path::Path, known: Option<&Remote>) ->
     }
     let project = args.project.clone().or_else(|| known.and_then(|remote| remote.project.clone()));
     remotes::add(&args.name, OwnRemote { url: url.clone(), project }, None)?;
-    println!("remote {}: {url}", args.name);
+    outln!("remote {}: {url}", args.name);
     hides(&args.name);
     Ok(())
 }
@@ -179,7 +180,7 @@ fn add_socket(args: &AddArgs, path: &std::path::Path, known: Option<&Remote>) ->
 /// Says so where lxc has a remote of this name.
 fn hides(name: &str) {
     if let Some(other) = remotes::of_others().into_iter().find(|remote| remote.name == name) {
-        println!("{} has a remote {name} too ({}); lxdeploy takes its own.", other.source.display(), other.url);
+        outln!("{} has a remote {name} too ({}); lxdeploy takes its own.", other.source.display(), other.url);
     }
 }
 
@@ -222,7 +223,7 @@ async fn found(args: &AddArgs, urls: &[String], token: Option<&Token>, known: Op
         let is_right = report::trusts(&found.url, &found.fingerprint, &mut io::stdin().lock(), &mut io::stderr());
         if !io::stdin().is_terminal() {
             // Nobody pressed Enter.
-            eprintln!();
+            errln!("");
         }
         if !is_right.map_err(failed)? {
             return Err(Error::Config(
@@ -259,8 +260,8 @@ fn password(name: &str, url: &str) -> Result<String, Error> {
 fn list(args: &ListArgs, global: &Global) -> Exit {
     let rows = rows();
     match args.format {
-        Format::Text => print!("{}", report::remotes::table(&rows, Style::of(&io::stdout(), global.no_color))),
-        Format::Json => println!("{}", report::remotes::json(&rows)),
+        Format::Text => out!("{}", report::remotes::table(&rows, Style::of(&io::stdout(), global.no_color))),
+        Format::Json => outln!("{}", report::remotes::json(&rows)),
     }
     Exit::Done
 }
@@ -305,9 +306,9 @@ fn rows() -> Vec<Row> {
 
 fn remove(args: &RemoveArgs) -> Result<(), Error> {
     let removed = remotes::remove(&args.name)?;
-    println!("removed {} ({})", args.name, removed.url);
+    outln!("removed {} ({})", args.name, removed.url);
     if removed.url.starts_with("https://") {
-        println!("The server still knows this client's certificate; `lxc config trust remove` there ends that.");
+        outln!("The server still knows this client's certificate; `lxc config trust remove` there ends that.");
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use clap::builder::BoolishValueParser;
 
 use super::common::{Format, SiteArgs, complain, interruptible, open_for_plays};
 use super::execute::reporter;
+use super::say::{errln, outln};
 use super::{Exit, Global};
 use crate::apply::Plays;
 use crate::diagnostic::Diagnostic;
@@ -75,7 +76,7 @@ async fn running(args: &Args, global: &Global) -> Result<Exit, Exit> {
         start_at_task: args.start_at_task.clone(),
         forks: args.forks,
     };
-    let snapshot = opened.read(global).await?;
+    let snapshot = opened.read_instances(global).await?;
     let plays = opened.plays(&snapshot, keys, settings, &args.extra_vars);
     let plays = plays.map_err(|reason| complain(global, &reason))?;
     let masker = &opened.masker;
@@ -93,7 +94,7 @@ async fn running(args: &Args, global: &Global) -> Result<Exit, Exit> {
     if args.list_tasks || args.list_hosts {
         let listed = interpreter.list(book).map_err(|problem| told(&[problem]))?;
         for play in listed {
-            println!("{}", play.shown(args.list_tasks));
+            outln!("{}", play.shown(args.list_tasks));
         }
         return Ok(Exit::Done);
     }
@@ -116,7 +117,7 @@ fn tell(problems: &[Diagnostic], plays: &Plays, masker: &Masker, global: &Global
     let style = Style::of(&stderr, global.no_color);
     let library = &plays.shelf.library;
     let text = report::diagnostics::render(problems, &library.sources(), style.color && stderr.is_terminal());
-    eprintln!("{}\n", masker.mask(&library.mask(text)));
+    errln!("{}\n", masker.mask(&library.mask(text)));
     let s = if problems.len() == 1 { "" } else { "s" };
     complain(global, &format!("{} error{s}; nothing was run", problems.len()))
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::BoolishValueParser;
 
 use super::common::{KeyArgs, complain};
+use super::say::{errln, outln};
 use super::{Exit, Global};
 use crate::report::{self, Style};
 use crate::secrets::{Form, Keys, age, is_encrypted, open, seal, vault_key};
@@ -118,8 +119,8 @@ fn keygen(args: &KeygenArgs) -> Result<(), String> {
     let (text, recipient) = age::generate();
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(named)?;
-    eprintln!("The identity is in {}: keep a copy where nobody else reads it. Its recipient:", path.display());
-    println!("{recipient}");
+    errln!("The identity is in {}: keep a copy where nobody else reads it. Its recipient:", path.display());
+    outln!("{recipient}");
     Ok(())
 }
 
@@ -152,7 +153,7 @@ fn form(args: &SealArgs, file: &Path, was: Option<&[u8]>, global: &Global) -> Re
     let own: Vec<String> = keys.identities.iter().filter_map(|path| age::recipients_of(path).ok()).flatten().collect();
     if !own.iter().any(|own| recipients.contains(own)) {
         let style = Style::of(&std::io::stderr(), global.no_color);
-        eprintln!("{} {}: your own identity will not read it", style.yellow("warning:"), file.display());
+        errln!("{} {}: your own identity will not read it", style.yellow("warning:"), file.display());
     }
     Ok(Form::Age(recipients))
 }
@@ -163,7 +164,7 @@ fn of_site(site: &Path, global: &Global) -> Result<Vec<String>, String> {
         return Ok(recipients);
     }
     let style = Style::of(&std::io::stderr(), global.no_color);
-    eprintln!("{}\n", report::diagnostics::render(&problems, &sources, style.color));
+    errln!("{}\n", report::diagnostics::render(&problems, &sources, style.color));
     Err(format!("the recipients of {} cannot be read", site.display()))
 }
 
@@ -224,7 +225,7 @@ fn edit(args: &SealArgs, file: &Path, global: &Global) -> Result<(), String> {
     let form = form(args, file, Some(&before), global)?;
     let changed = in_editor(&plain, file)?;
     if changed == plain {
-        eprintln!("{}: nothing was changed", file.display());
+        errln!("{}: nothing was changed", file.display());
         return Ok(());
     }
     write(file, &seal(&changed, &form, &keys)?)

@@ -4,6 +4,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::common::{Format, Opened, SiteArgs, interruptible, open};
+use super::say::{out, outln};
 use super::{Exit, Global};
 use crate::guest;
 use crate::live::Snapshot;
@@ -49,8 +50,8 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
             .collect()
             .await;
         match args.format {
-            Format::Text => print!("{}", status::table(&rows, Style::of(&std::io::stdout(), global.no_color))),
-            Format::Json => println!("{}", status::json(&opened.site.name, &rows)),
+            Format::Text => out!("{}", status::table(&rows, Style::of(&std::io::stdout(), global.no_color))),
+            Format::Json => outln!("{}", status::json(&opened.site.name, &rows)),
         }
         Ok(Exit::Done)
     });

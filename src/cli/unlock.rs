@@ -2,6 +2,7 @@ use clap::builder::BoolishValueParser;
 
 use super::common::{SiteArgs, complain, interruptible, open};
 use super::execute::ask;
+use super::say::outln;
 use super::{Exit, Global};
 use crate::apply::lock;
 use crate::lxd::Error;
@@ -31,12 +32,12 @@ async fn unlock(args: &Args, global: &Global) -> Result<Exit, Exit> {
         found => found.map_err(told)?,
     };
     if found.is_empty() {
-        println!("The site `{}` is not locked.", site.name);
+        outln!("The site `{}` is not locked.", site.name);
         return Ok(Exit::Done);
     }
     for found in &found {
         let state = if found.is_dead(client.server_time()) { "dead" } else { "perhaps alive" };
-        println!("{}: {}; {state}", found.profile, found.describe(client.server_time()));
+        outln!("{}: {}; {state}", found.profile, found.describe(client.server_time()));
     }
     if !args.yes && !ask("Remove it? If that apply still runs, two will write at once.", global).await? {
         return Err(complain(global, "declined; the lock stays"));
@@ -44,6 +45,6 @@ async fn unlock(args: &Args, global: &Global) -> Result<Exit, Exit> {
     for found in &found {
         lock::remove(client, found).await.map_err(told)?;
     }
-    println!("The site `{}` is no longer locked.", site.name);
+    outln!("The site `{}` is no longer locked.", site.name);
     Ok(Exit::Done)
 }

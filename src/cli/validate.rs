@@ -1,4 +1,5 @@
 use super::common::{SiteArgs, load};
+use super::say::outln;
 use super::{Exit, Global};
 use crate::report::Style;
 use crate::site::SecretMode;
@@ -21,10 +22,10 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         Some((name, None)) => format!(", on platform {name}"),
         None => String::new(),
     };
-    println!("{}", style.green(&format!("Site {} is valid: {} objects{platform}.", site.name, site.objects.len())));
+    outln!("{}", style.green(&format!("Site {} is valid: {} objects{platform}.", site.name, site.objects.len())));
     if !site.deviations.is_empty() {
         let paths: Vec<&str> = site.deviations.iter().map(|(path, _)| path.as_str()).collect();
-        println!("It deviates from its platform in {}.", paths.join(", "));
+        outln!("It deviates from its platform in {}.", paths.join(", "));
     }
     // The process ends here, and taking thousands of objects apart takes time.
     std::mem::forget(site);

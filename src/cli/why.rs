@@ -1,4 +1,5 @@
 use super::common::{Format, SiteArgs, found};
+use super::say::{errln, out, outln};
 use super::{Exit, Global};
 use crate::report::{self, Style};
 use crate::site::{self, SecretMode};
@@ -28,18 +29,18 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         Some(Err(diagnostic)) => {
             let color = Style::of(&std::io::stderr(), global.no_color).color;
             let text = report::diagnostics::render(&[diagnostic], &loaded.sources, color);
-            eprintln!("{}", loaded.masker.mask(&text));
+            errln!("{}", loaded.masker.mask(&text));
             Exit::Failed
         }
         Some(Ok(answer)) => {
             match args.format {
                 Format::Text => {
                     let style = Style::of(&std::io::stdout(), global.no_color);
-                    print!("{}", loaded.masker.mask(&report::why::text(&answer, &loaded.sources, style)));
+                    out!("{}", loaded.masker.mask(&report::why::text(&answer, &loaded.sources, style)));
                 }
                 Format::Json => {
                     let document = report::why::json(&answer, &loaded.sources);
-                    println!("{}", report::json::masked(document, &loaded.masker));
+                    outln!("{}", report::json::masked(document, &loaded.masker));
                 }
             }
             Exit::Done

@@ -11,7 +11,7 @@ const OURS: &[&str] =
 /// A package is so.
 pub fn changed(manager: PackageManager, name: &str, package: &Package, probe: &Probe) -> Option<Belief> {
     match probe {
-        Probe::Package { manager: of, name: asked } if *of == manager && bare(asked) == bare(name) => {
+        Probe::Package { manager: of, name: asked, .. } if *of == manager && bare(asked) == bare(name) => {
             Some(Belief::Known(Answer::Package(package.clone())))
         }
         _ => None,
@@ -25,7 +25,7 @@ fn bare(name: &str) -> &str {
 
 /// The lists are new: what is not installed may have another version, or be there at all.
 pub fn listed(manager: PackageManager, probe: &Probe, below: &dyn Fn(&Probe) -> Belief) -> Option<Belief> {
-    let Probe::Package { manager: of, .. } = probe else { return None };
+    let Probe::Package { manager: of, candidate: true, .. } = probe else { return None };
     if *of != manager {
         return None;
     }

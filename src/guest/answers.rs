@@ -97,7 +97,7 @@ fn answer(probe: &Probe, records: &mut Records<'_>) -> Result<Answer, String> {
             Answer::User(user(&line, group, &groups, &shadow, !is_local.is_empty()))
         }
         Probe::Group(_) => Answer::Group(group(&records.text()?)),
-        Probe::Package { manager, name } => Answer::Package(match manager {
+        Probe::Package { manager, name, .. } => Answer::Package(match manager {
             PackageManager::Dpkg => dpkg(&records.text()?, &records.text()?, &records.text()?),
             PackageManager::Apk => apk(name, &records.text()?, &records.text()?),
             PackageManager::Rpm => {

@@ -75,9 +75,11 @@ fn alone(probe: &Probe) -> String {
         }
         Probe::User(name) => format!("ask_user {}", quote(name)),
         Probe::Group(name) => format!("ask_group {}", quote(name)),
-        Probe::Package { manager: PackageManager::Dpkg, name } => format!("ask_dpkg {}", quote(name)),
-        Probe::Package { manager: PackageManager::Apk, name } => format!("ask_apk {}", quote(name)),
-        Probe::Package { manager: PackageManager::Rpm, name } => format!("ask_rpm {}", quote(name)),
+        Probe::Package { manager: PackageManager::Dpkg, name, candidate } => {
+            format!("ask_dpkg {} {}", quote(name), flag(*candidate))
+        }
+        Probe::Package { manager: PackageManager::Apk, name, .. } => format!("ask_apk {}", quote(name)),
+        Probe::Package { manager: PackageManager::Rpm, name, .. } => format!("ask_rpm {}", quote(name)),
         Probe::Unit { name, user } => {
             format!("ask_unit {} {}", quote(name), quote(user.as_deref().unwrap_or_default()))
         }
@@ -175,8 +177,8 @@ ask_group() { put "$(database group "$1")"; }
 ask_dpkg() {
     found=$(dpkg-query -W -f '${db:Status-Want} ${db:Status-Status} ${Version}\n' "$1" 2>/dev/null)
     put "$found"
-    case $found in
-    *' installed '*) put ''; put '' ;;
+    case $2$found in
+    0* | *' installed '*) put ''; put '' ;;
     *)
         put "$(dpkg-query -W -f '${db:Status-Status} ${Provides}\n' 2>/dev/null | grep '^installed .' | tr ',' '\n' |
             sed 's/^installed //; s/^ *//; s/[ (].*//' | grep -Fxc -- "$1")"

@@ -45,6 +45,8 @@ pub enum Probe {
         manager: PackageManager,
         /// Its name, with `:ARCH` where there are several.
         name: String,
+        /// Of what is not installed also who provides it, and what would be: apt takes a while to say.
+        candidate: bool,
     },
     /// A unit as systemd has it: `nginx` is `nginx.service`.
     Unit {

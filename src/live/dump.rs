@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{Cluster, Projects, Request, Snapshot, hashes, places, stamps_of, wanted};
+use super::{Cluster, Covered, Projects, Request, Snapshot, hashes, stamps_of, wanted};
 use crate::kinds::{self, Kind, Object, Raw, Record, Stamp, body, image};
 use crate::lxd::Server;
 use crate::model::{Id, Masker, Path};
@@ -207,14 +207,14 @@ impl Dump {
 
 /// The lists that a plan of the site reads.
 fn covered(snapshot: &Snapshot, of: &Of<'_>) -> Vec<Request> {
-    let (mut named, mut pools) = places(of.objects, of.project);
-    for (section, names) in [("projects", &mut named), ("storage_pools", &mut pools)] {
+    let mut covered = Covered::of(of.objects, of.project);
+    for (section, names) in [("projects", &mut covered.projects), ("storage_pools", &mut covered.pools)] {
         if let Some(kind) = kinds::by_section(section) {
             let ours = snapshot.all(section).filter(|(_, raw)| stamps_of(kind, raw, of.site));
             names.extend(ours.map(|(id, _)| id.name.clone()));
         }
     }
-    wanted(&snapshot.projects, &named, &pools)
+    wanted(&snapshot.projects, &covered)
 }
 
 /// Decides what of each object goes into the file.

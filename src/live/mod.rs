@@ -107,8 +107,22 @@ impl Snapshot {
 /// # Errors
 /// The server cannot be reached, does not trust us, or answers something else than the API says.
 pub async fn read(client: &Client, site: &str, home: &str, objects: &[Object]) -> Result<Snapshot, lxd::Error> {
-    let (named, pools) = places(objects, home);
-    gather(client, site, objects, named, pools).await
+    gather(client, site, objects, &Covered::of(objects, home)).await
+}
+
+/// Reads what there is to know of instances before something is done inside of them, and of the lock: of networks alone
+/// LXD takes longer to tell than of all the rest.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_instances(
+    client: &Client,
+    site: &str,
+    home: &str,
+    objects: &[Object],
+) -> Result<Snapshot, lxd::Error> {
+    let sections = Some(["projects", "instances", "profiles"].as_slice());
+    gather(client, site, objects, &Covered { sections, ..Covered::of(objects, home) }).await
 }
 
 /// Reads all projects and pools, for want of a file that says which ones a site is in.
@@ -122,35 +136,56 @@ pub async fn read_everywhere(client: &Client, site: &str) -> Result<Snapshot, lx
         Ok(rows.into_iter().flatten().map(|row| kind.name_of(&row.0)).collect())
     };
     let (projects, pools) = futures_util::future::join(names("projects"), names("storage_pools")).await;
-    gather(client, site, &[], projects?, pools?).await
+    gather(client, site, &[], &Covered { projects: projects?, pools: pools?, sections: None }).await
 }
 
-async fn gather(
-    client: &Client,
-    site: &str,
-    objects: &[Object],
-    named: BTreeSet<String>,
+/// What is read.
+#[derive(Clone, Debug, Default)]
+struct Covered {
+    projects: BTreeSet<String>,
     pools: BTreeSet<String>,
-) -> Result<Snapshot, lxd::Error> {
+    /// These kinds; `None` is all.
+    sections: Option<&'static [&'static str]>,
+}
+
+impl Covered {
+    /// The projects and pools that objects name.
+    fn of(objects: &[Object], home: &str) -> Covered {
+        let mut projects: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
+        projects.insert(home.to_owned());
+        let pools = objects.iter().filter(|object| object.kind.section() == "storage_pools");
+        let pools = objects.iter().filter_map(|object| object.pool.clone()).chain(pools.map(|pool| pool.name.clone()));
+        // A volume that is named and not defined must be there.
+        let references = objects.iter().flat_map(|object| &object.references).filter(|needs| needs.address.is_none());
+        let pools = pools.chain(references.filter_map(|needs| needs.pool.clone())).collect();
+        Covered { projects, pools, sections: None }
+    }
+
+    fn has(&self, section: &str) -> bool {
+        self.sections.is_none_or(|sections| sections.contains(&section))
+    }
+}
+
+async fn gather(client: &Client, site: &str, objects: &[Object], covered: &Covered) -> Result<Snapshot, lxd::Error> {
     for _ in 0..RACES {
-        match gather_once(client, site, objects, named.clone(), pools.clone()).await {
+        match gather_once(client, site, objects, covered.clone()).await {
             // A project that somebody made or deleted between two of the lists.
             Err(error) if error.is_missing_project() => tracing::debug!("{error}; read again"),
             result => return result,
         }
     }
-    gather_once(client, site, objects, named, pools).await
+    gather_once(client, site, objects, covered.clone()).await
 }
 
 async fn gather_once(
     client: &Client,
     site: &str,
     objects: &[Object],
-    mut named: BTreeSet<String>,
-    mut pools: BTreeSet<String>,
+    mut covered: Covered,
 ) -> Result<Snapshot, lxd::Error> {
     let mut snapshot = Snapshot { projects: Projects::wanted(objects), ..Snapshot::default() };
-    let files: Vec<Object> = objects.iter().filter(|object| object.kind.section() == "images").cloned().collect();
+    let files: Vec<Object> =
+        objects.iter().filter(|object| object.kind.section() == "images" && covered.has("images")).cloned().collect();
     let hashing = tokio::task::spawn_blocking(move || hashes::of_images(&files));
     // Beside the lists: a machine by itself is asked nothing more.
     let server = async {
@@ -158,18 +193,18 @@ async fn gather_once(
         let cluster = if server.is_clustered { Cluster::read(client, &server.name).await? } else { Cluster::default() };
         Ok::<_, lxd::Error>((server, cluster))
     };
-    let first = wanted(&snapshot.projects, &named, &pools);
+    let first = wanted(&snapshot.projects, &covered);
     let (server, rows) = futures_util::future::join(server, fetch(client, first.clone())).await;
     (snapshot.server, snapshot.cluster) = server?;
     let projects = rows.iter().find(|(request, _)| request.kind.section() == "projects");
     if let Some((_, Ok(rows))) = projects {
         snapshot.projects.learn(rows.iter().map(|row| &row.0));
-        named.extend(stamped(rows, "projects", site));
+        covered.projects.extend(stamped(rows, "projects", site));
     }
     if let Some((_, Ok(rows))) = rows.iter().find(|(request, _)| request.kind.section() == "storage_pools") {
-        pools.extend(stamped(rows, "storage_pools", site));
+        covered.pools.extend(stamped(rows, "storage_pools", site));
     }
-    let now = wanted(&snapshot.projects, &named, &pools);
+    let now = wanted(&snapshot.projects, &covered);
     // What a project's features, now that they are known, place elsewhere is read there.
     let (mut rows, mut refused): (Vec<Answer>, Vec<Answer>) = rows
         .into_iter()
@@ -236,18 +271,18 @@ type Answer = (Request, Result<Vec<row::Row>, lxd::Error>);
 
 /// The reads that cover these projects and pools. An instance is looked for in every project: one that is
 /// stamped elsewhere than the file says is refused, never made twice.
-fn wanted(projects: &Projects, named: &BTreeSet<String>, pools: &BTreeSet<String>) -> Vec<Request> {
+fn wanted(projects: &Projects, covered: &Covered) -> Vec<Request> {
     let mut requests = vec![];
-    for kind in kinds::all().iter().copied() {
+    for kind in kinds::all().iter().copied().filter(|kind| covered.has(kind.section())) {
         let effective: BTreeSet<String> =
-            named.iter().map(|project| projects.effective(project, kind.place())).collect();
+            covered.projects.iter().map(|project| projects.effective(project, kind.place())).collect();
         match kind.place() {
             Place::Server | Place::Project { feature: None } => requests.push(Request::list(kind, None, None)),
             Place::Project { .. } => {
                 requests.extend(effective.into_iter().map(|project| Request::list(kind, Some(project), None)));
             }
             Place::Pool { .. } => {
-                for pool in pools {
+                for pool in &covered.pools {
                     let projects = effective.iter().cloned();
                     requests.extend(projects.map(|project| Request::list(kind, Some(project), Some(pool.clone()))));
                 }
@@ -326,17 +361,6 @@ impl Snapshot {
         let no_project = request.project.as_ref().is_some_and(|project| !self.projects.exists(project));
         no_project || (request.pool.is_some() && error.is_not_found())
     }
-}
-
-/// The projects and pools that objects name.
-fn places(objects: &[Object], home: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    let mut named: BTreeSet<String> = objects.iter().map(|object| object.project.clone()).collect();
-    named.insert(home.to_owned());
-    let pools = objects.iter().filter(|object| object.kind.section() == "storage_pools");
-    let pools = objects.iter().filter_map(|object| object.pool.clone()).chain(pools.map(|pool| pool.name.clone()));
-    // A volume that is named and not defined must be there.
-    let references = objects.iter().flat_map(|object| &object.references).filter(|needs| needs.address.is_none());
-    (named, pools.chain(references.filter_map(|needs| needs.pool.clone())).collect())
 }
 
 /// The names of the rows that carry a site's stamp.

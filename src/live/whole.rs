@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Snapshot, fetch, read, stamps_of, wanted};
+use super::{Covered, Snapshot, fetch, read, stamps_of, wanted};
 use crate::kinds::instance::device_uses;
 use crate::kinds::{self, Kind};
 use crate::lxd::{self, Client};
@@ -18,17 +18,17 @@ pub async fn read_project(client: &Client, site: &str, home: &str) -> Result<Sna
     let users = ["instances", "profiles"].into_iter().flat_map(|section| snapshot.all(section));
     let uses = users.flat_map(|(_, raw)| device_uses(raw)).filter(|(section, _)| *section == "storage_pools");
     pools.extend(uses.map(|(_, pool)| pool));
-    let mut named = BTreeSet::from([home.to_owned(), "default".to_owned()]);
+    let mut projects = BTreeSet::from([home.to_owned(), "default".to_owned()]);
     for kind in kinds::all().iter().copied() {
         let ours = snapshot.all(kind.section()).filter(|(_, raw)| stamps_of(kind, raw, site));
-        named.extend(
+        projects.extend(
             ours.map(|(id, _)| if kind.section() == "projects" { id.name.clone() } else { id.project.clone() }),
         );
     }
-    named.retain(|project| snapshot.projects.exists(project));
+    projects.retain(|project| snapshot.projects.exists(project));
     // An instance is read everywhere, and what is the server's own once: both are there.
     let is_here = |kind: &dyn Kind| kind.place().feature().is_none();
-    let mut missing = wanted(&snapshot.projects, &named, &pools);
+    let mut missing = wanted(&snapshot.projects, &Covered { projects, pools, sections: None });
     missing.retain(|request| !is_here(request.kind) && !request.is_closed(&snapshot.projects));
     let mut rows = fetch(client, missing).await;
     // A restricted certificate sees its own project alone, and that was read.

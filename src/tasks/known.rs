@@ -124,9 +124,18 @@ impl Known {
         }
     }
 
-    /// A package.
+    /// A package, and what of it would be installed.
     pub fn package(&self, manager: PackageManager, name: &str) -> Result<&Package, Pause> {
-        match self.ask(Probe::Package { manager, name: name.to_owned() })? {
+        self.package_as(Probe::Package { manager, name: name.to_owned(), candidate: true })
+    }
+
+    /// A package as far as it is installed.
+    pub fn installed(&self, manager: PackageManager, name: &str) -> Result<&Package, Pause> {
+        self.package_as(Probe::Package { manager, name: name.to_owned(), candidate: false })
+    }
+
+    fn package_as(&self, probe: Probe) -> Result<&Package, Pause> {
+        match self.ask(probe)? {
             Answer::Package(package) => Ok(package),
             other => Err(mismatch(other)),
         }

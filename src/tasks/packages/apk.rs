@@ -146,7 +146,7 @@ fn bare(name: &str) -> &str {
 }
 
 fn probe(name: &str) -> Probe {
-    Probe::Package { manager: PackageManager::Apk, name: bare(name).to_owned() }
+    Probe::Package { manager: PackageManager::Apk, name: bare(name).to_owned(), candidate: true }
 }
 
 fn apk(args: &Args, words: &[&str]) -> Command {

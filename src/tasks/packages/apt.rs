@@ -302,7 +302,7 @@ fn lists_age() -> Look {
 /// Are the package lists to be fetched first?
 fn update(args: &Args, call: &Call<'_>, guest: &Known, specs: &[Spec]) -> Result<Cache, Pause> {
     // Everything that the first look will need travels together.
-    let probes = specs.iter().filter(|spec| !spec.is_pattern()).map(Spec::probe);
+    let probes = specs.iter().filter(|spec| !spec.is_pattern()).map(|spec| spec.probe(args.state != State::Absent));
     let age = Probe::Output(lists_age());
     guest.want(probes.chain([age.clone()]))?;
     let output = guest.ask(age)?;
@@ -399,7 +399,7 @@ fn install(args: &Args, specs: &[Spec], options: &[String], guest: &Known, verdi
 fn remove(args: &Args, specs: &[Spec], options: &[String], guest: &Known, verdict: &mut Verdict) -> Result<(), Pause> {
     let mut words = vec!["remove".to_owned()];
     for spec in specs {
-        let package = guest.package(PackageManager::Dpkg, &spec.name)?;
+        let package = guest.installed(PackageManager::Dpkg, &spec.name)?;
         let before = match &package.installed {
             Some(version) => version.clone(),
             None if args.purge && package.is_configured => "configuration".to_owned(),

@@ -35,7 +35,7 @@ pub fn install(
     let text = fields.text();
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
     let (name, version) = (field("Package:").unwrap_or_default(), field("Version:").unwrap_or_default());
-    let package = guest.package(PackageManager::Dpkg, &name)?;
+    let package = guest.installed(PackageManager::Dpkg, &name)?;
     let is_there = package.installed.as_ref() == Some(&version);
     let is_older = match &package.installed {
         Some(installed) if !is_there => debian::compare(guest, &version, "lt", installed)?,

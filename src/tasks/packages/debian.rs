@@ -50,9 +50,9 @@ impl Spec {
         self.name.contains(['*', '?', '[']) || self.name.ends_with('^')
     }
 
-    /// What is asked about it.
-    pub fn probe(&self) -> Probe {
-        Probe::Package { manager: PackageManager::Dpkg, name: self.name.clone() }
+    /// What is asked about it: whether it is installed, and, where it may become that, in which version.
+    pub fn probe(&self, candidate: bool) -> Probe {
+        Probe::Package { manager: PackageManager::Dpkg, name: self.name.clone(), candidate }
     }
 
     /// As apt-get takes it. `>=` is no word of apt's: the newest is that and more.
@@ -151,7 +151,7 @@ pub fn expand(specs: &mut Vec<Spec>, is_installed: bool, guest: &Known) -> Resul
         }
         *specs = expanded;
     }
-    guest.want(specs.iter().map(Spec::probe))
+    guest.want(specs.iter().map(|spec| spec.probe(!is_installed)))
 }
 
 /// What an apt-get that changes packages leaves, as its own simulation tells: packages that come with whatever they

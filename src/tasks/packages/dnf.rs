@@ -190,7 +190,7 @@ impl Module for Dnf {
 }
 
 fn probe(name: &str) -> Probe {
-    Probe::Package { manager: PackageManager::Rpm, name: name.to_owned() }
+    Probe::Package { manager: PackageManager::Rpm, name: name.to_owned(), candidate: true }
 }
 
 /// The same command, up to the question whether it is to be done, which is answered with no.

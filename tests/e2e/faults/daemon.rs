@@ -93,8 +93,8 @@ fn kill(daemon: &Daemon, name: &str, kills: usize) {
         let mut result = converge(&case, *to, expected);
         if result.as_ref().is_err_and(|why| why.contains("at the server") || why.contains("[\"bridge")) {
             by_hand += 1;
-            end_leftovers(&case);
-            if is_pending(daemon, &case) {
+            let is_empty = end_leftovers(&case);
+            if is_empty || is_pending(daemon, &case) {
                 // LXD tries again each minute, and when it starts.
                 daemon.kill();
                 daemon.bed("start");

@@ -166,7 +166,9 @@ pub fn converge(case: &Case, to: Move, expected: &BTreeSet<String>) -> Result<()
 
 /// What the error says is to be done at the server: LXD 5.0.2, whose daemon was killed, and Incus 6.0, whose client was,
 /// lose sight of the bridge and the dnsmasq of a network that they were about to make or to delete.
-pub fn end_leftovers(case: &Case) {
+///
+/// True if what it had written down of the dnsmasq was empty: LXD must start again.
+pub fn end_leftovers(case: &Case) -> bool {
     let interface = format!("--interface={}", case.bridge);
     for process in std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path()) {
         let read = |file: &str| std::fs::read_to_string(process.join(file)).unwrap_or_default();
@@ -179,6 +181,12 @@ pub fn end_leftovers(case: &Case) {
     if network.code != 0 || network.json()["managed"] == false {
         let _ = Command::new("ip").args(["link", "delete", &case.bridge]).status();
     }
+    let written = case.server.join("networks").join(&case.bridge).join("dnsmasq.pid");
+    let is_empty = std::fs::metadata(&written).is_ok_and(|file| file.len() == 0);
+    if is_empty {
+        std::fs::remove_file(written).unwrap();
+    }
+    is_empty
 }
 
 /// What a soak counts.
