@@ -196,7 +196,8 @@ fn task_modules() -> String {
         task would leave over what the guest is, so that the tasks after it are foreseen. What nobody can know is *unknown \
         until run*, with the reason: whatever a module says of it below; an instance that is not created, does not run, or \
         is started again first; and what hangs on such a thing: a condition, an argument, a file that a command may have \
-        changed. A task that may be run or not may leave anything that its module can touch.\n";
+        changed. A task that may be run or not may leave anything that its module can touch. With `run --check` a task of \
+        `check_mode: false` is run as long as nothing before it would change.\n";
     let families = [
         ("files", "Files"),
         ("packages", "Packages"),

@@ -69,6 +69,11 @@ impl Forecast {
         self.answers.is_empty()
     }
 
+    /// True where something would happen first: the guest is not what it will be.
+    pub fn is_ahead(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// Something would happen.
     pub fn lay(&mut self, effect: Effect) {
         let effect = effect.at(&|path, is_followed| self.real(path, is_followed));

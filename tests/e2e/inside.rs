@@ -83,6 +83,34 @@ fn a_plan_shows_what_would_change_inside_and_a_saved_one_holds_to_it() {
     assert!(with_status(&plan(&case), "changed").is_empty());
 }
 
+const EARLY: &str = r##"
+- hosts: all
+  gather_facts: false
+  tasks:
+    - {name: program, copy: {content: "#!/bin/sh\necho v2\n", dest: /root/program, mode: "0755"}}
+    - {name: version, command: /root/program, check_mode: false, changed_when: false, register: version}
+    - {name: its words, copy: {content: "{{ version.stdout }}!", dest: /root/version}}
+"##;
+
+/// What Ansible runs in check mode fails on what would be there by then.
+#[test]
+fn what_runs_in_check_mode_waits_for_what_is_not_there_yet() {
+    let case = Case::new("early");
+    case.site(&SITE.replace("roles: [app]", "ready: []").replace("playbooks: [last.yml]", ""));
+    std::fs::write(case.path("early.yml"), EARLY).unwrap();
+    case.apply(&[]);
+    let statuses = |more: &[&str]| {
+        let words = ["run", "early.yml", "site.yaml", "--format", "json"];
+        let output = case.run(&[words.as_slice(), more].concat()).exits(0);
+        let ended = ended(&output).into_iter().map(|task| task.status);
+        ended.collect::<Vec<String>>()
+    };
+    assert_eq!(statuses(&["--check"]), ["changed", "unknown", "unknown"]);
+    assert_eq!(statuses(&[]), ["changed", "ok", "changed"]);
+    assert_eq!(statuses(&["--check"]), ["ok", "ok", "ok"]);
+    case.destroy(&[]);
+}
+
 const FORTY: &str = "
 projects: {@NAME@: {config: {features.images: \"true\", features.profiles: \"true\"}}}
 images: {image: {source: {file: @IMAGE@}}}

@@ -25,7 +25,7 @@ pub struct Ended {
     pub task: String,
     module: String,
     item: Option<String>,
-    status: String,
+    pub status: String,
     /// What it says about what is not known.
     unknown: Option<String>,
     /// By what changes: what it is then.

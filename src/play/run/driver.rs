@@ -182,7 +182,9 @@ impl Walk<'_> {
             None => limit,
         };
         let is_unseen = host.forecast.borrow().is_unseen().is_some();
-        let only_looks = settings.only_looks || self.run.ahead.is_some() || is_unseen;
+        // `check_mode: false` has no say where the guest is not yet what it will be by then.
+        let is_early = settings.check && host.forecast.borrow().is_ahead();
+        let only_looks = settings.only_looks || self.run.ahead.is_some() || is_unseen || is_early;
         let setting = Setting {
             task,
             view,
