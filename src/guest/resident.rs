@@ -44,17 +44,18 @@ impl Script {
 
     /// Of a program that changes nothing. What it leaves running may go on talking: that must not come between the
     /// answers, so what it says goes to files without a name. Its exit code is 126 or 127 where it cannot be begun so.
+    /// It ends with whoever asked, as what LXD's exec runs does.
     pub fn looking(command: &Command) -> Option<Script> {
         let Command { argv, stdin, environment, cwd, user, timeout } = command;
         let is_root = user.as_deref().is_none_or(|user| ["root", "0"].contains(&user));
         let is_program = argv.first().is_some_and(|program| !program.starts_with('-'));
-        if !environment.is_empty() || timeout.is_some() || !is_root || !is_program {
+        if !environment.is_empty() || stdin.is_some() || timeout.is_some() || !is_root || !is_program {
             return None;
         }
         let cwd = cwd.iter().map(|cwd| format!("cd {} || exit 127\n", quote(cwd)));
         let words: Vec<String> = argv.iter().map(|word| quote(word)).collect();
         let text = format!("{}set -- \"$1\" {}\n{LOOK}", cwd.collect::<String>(), words.join(" "));
-        Some(Script { text, stdin: stdin.clone().unwrap_or_default() })
+        Some(Script { text, stdin: vec![] })
     }
 }
 
@@ -67,9 +68,14 @@ rm -f -- "$kept.1" "$kept.2"
 {   # A shell has a word for a child that was killed.
     (
         if [ -n "$locale" ]; then LC_ALL=$locale; else unset LC_ALL; fi
-        exec "$@" >&3 2>&4 3>&- 4>&- 5>&- 6>&-
-    )
-    code=$?
+        exec "$@" >&3 2>&4 3>&- 4>&- 5>&- 6>&- 9<&-
+    ) </dev/null &
+    program=$!
+    # Nothing more is sent before the answer: when this comes to an end, whoever asked is gone.
+    (IFS= read -r end <&9; kill -9 "$program") 3>&- 4>&- 5>&- 6>&- &
+    guard=$!
+    wait "$program"; code=$?
+    kill "$guard"; wait "$guard"
 } 2>/dev/null
 cat <&5; cat <&6 >&2
 exit "$code""#;
@@ -83,7 +89,7 @@ while IFS=' ' read -r size more; do
     if [ "$more" -gt 0 ]; then
         printf '%s\n' "$1"
         head -c "$more" | (eval "$script")
-    else (eval "$script") </dev/null; fi
+    else (eval "$script") 9<&0 </dev/null; fi
     printf '\n%s %s\n' "$1" "$?"
     printf '\n%s\n' "$1" >&2
 done"#;

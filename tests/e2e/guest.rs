@@ -193,8 +193,12 @@ fn commands_that_only_look_say_the_same_from_the_shell_that_stays() {
         let slow = sh("sleep 1; echo late");
         assert!(tokio::time::timeout(Duration::from_millis(300), guest.look(&slow)).await.is_err());
         assert_eq!(guest.look(&sh("echo next")).await.unwrap().text(), "next\n");
+        let long = Command::new(["sleep", "77"]);
+        assert!(tokio::time::timeout(Duration::from_millis(300), guest.look(&long)).await.is_err());
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(guest.run(&sh("ps | grep '[s]leep 77'")).await.unwrap().text(), "");
         // And one that ends the shell is run by exec.
-        assert_eq!(guest.trips() - before, 22);
+        assert_eq!(guest.trips() - before, 23);
         let ends = "kill -9 $(sed -n 's/^PPid:.//p' /proc/$PPID/status); sleep 0.1; echo done";
         assert_eq!(guest.look(&sh(ends)).await.unwrap().text(), "done\n");
         assert_eq!(guest.look(&sh("echo again")).await.unwrap().text(), "again\n");
