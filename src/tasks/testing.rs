@@ -115,8 +115,14 @@ impl Guest {
                 Answer::Read(self.files.get(path.as_str()).map(|content| content.as_bytes().to_vec()))
             }
             Probe::List { .. } => Answer::List(None),
-            Probe::User(name) => Answer::User(self.users.iter().find(|user| user.name == *name).cloned()),
-            Probe::Group(name) => Answer::Group(self.groups.iter().find(|group| group.name == *name).cloned()),
+            Probe::User(name) => {
+                let is = |user: &&User| user.name == *name || name.parse() == Ok(user.uid);
+                Answer::User(self.users.iter().find(is).cloned())
+            }
+            Probe::Group(name) => {
+                let is = |group: &&Group| group.name == *name || name.parse() == Ok(group.gid);
+                Answer::Group(self.groups.iter().find(is).cloned())
+            }
             Probe::Unit { name, .. } => Answer::Unit(self.unit(name)),
             other @ Probe::Hash { .. } => panic!("nobody expected {other:?}"),
         }

@@ -88,6 +88,13 @@ impl Module for GroupModule {
     fn inspect(&self, call: &Call<'_>, guest: &Known) -> Result<Verdict, Pause> {
         let args: Args = call.args()?;
         let there = guest.group(&args.name)?.cloned();
+        let number =
+            args.gid.filter(|gid| args.state == State::Present && there.as_ref().is_none_or(|it| it.gid != *gid));
+        if let Some(gid) = number.filter(|_| !args.non_unique)
+            && let Some(other) = guest.group(&gid.to_string())?.filter(|other| other.gid == gid)
+        {
+            return Err(taken(gid, "group", &other.name).into());
+        }
         let mut verdict = Verdict::nothing().with("name", args.name.as_str());
         match (args.state, &there) {
             (State::Absent, None) => {}
@@ -109,7 +116,11 @@ impl Module for GroupModule {
             }
             (State::Present, Some(group)) => {
                 if let Some(gid) = args.gid.filter(|gid| *gid != group.gid) {
-                    let words = ["groupmod", "-g", &gid.to_string(), &args.name];
+                    let mut words = vec!["groupmod", "-g"];
+                    let number = gid.to_string();
+                    words.push(&number);
+                    words.extend(args.non_unique.then_some("-o"));
+                    words.push(&args.name);
                     let change = Change::value("gid", Some(group.gid.to_string()), Some(gid.to_string()));
                     verdict.change(change, Write::Run(Command::new(words)));
                 }
@@ -126,6 +137,11 @@ impl Module for GroupModule {
         }
         Ok(verdict.with("state", if args.state == State::Present { "present" } else { "absent" }))
     }
+}
+
+/// Two of one number are wanted seldom: then it is said.
+pub(super) fn taken(number: u32, what: &str, by: &str) -> Failure {
+    Failure::new(format!("the number {number} is that of the {what} {by} already; `non_unique: true` allows it"))
 }
 
 /// The number of a user or group that the guest will choose: nobody has it, and it is never shown.

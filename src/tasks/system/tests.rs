@@ -172,6 +172,18 @@ fn a_group_is_made_and_renumbered() {
 }
 
 #[test]
+fn a_number_is_one_users_or_groups_unless_it_is_said() {
+    let of = |number: &'static str, id: u32| vec![("name", Value::from("new")), (number, id.into())];
+    let uid = debian().users[0].uid;
+    for (module, args) in [("group", of("gid", 1200)), ("user", of("uid", uid))] {
+        let failure = debian().inspect(module, &args).unwrap_err();
+        assert!(format!("{failure:?}").contains("already; `non_unique: true` allows it"), "{failure:?}");
+        let args = [args, vec![("non_unique", true.into())]].concat();
+        assert!(debian().acts(module, &args)[0].contains(" -o"));
+    }
+}
+
+#[test]
 fn a_host_name_is_kept_and_set_where_either_differs() {
     let guest = |now: &'static str| Guest { commands: vec![("uname -n", 0, now)], ..debian() };
     assert!(guest("web\n").acts("hostname", &[("name", "web".into())]).is_empty());

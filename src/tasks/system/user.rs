@@ -27,7 +27,7 @@ mod foreseen;
 
 use serde::Deserialize;
 
-use super::group::{State, foreseen_id};
+use super::group::{State, foreseen_id, taken};
 use crate::forecast::Effect;
 use crate::guest::{About, Command, Done, Probe, User, Write};
 use crate::tasks::{Call, Change, Failure, Flag, Int, Known, Map, Module, Pause, Report, TextList, Touches, Verdict};
@@ -162,6 +162,7 @@ impl Module for UserModule {
             }
         }
         let there = guest.user(&args.name)?.cloned();
+        args.has_its_number(there.as_ref(), guest)?;
         let mut verdict = Verdict::nothing();
         match (args.state, &there) {
             (State::Absent, None) => {}

@@ -1,11 +1,21 @@
 //! Who a user will be.
 
-use super::{Args, State, foreseen_id};
+use super::{Args, State, foreseen_id, taken};
 use crate::forecast::{Effect, Scope};
 use crate::guest::{Group, User};
 use crate::tasks::{Known, Pause, Verdict};
 
 impl Args {
+    /// Nobody else has the number that the user is to have.
+    pub(super) fn has_its_number(&self, there: Option<&User>, guest: &Known) -> Result<(), Pause> {
+        let is_new = |uid: &u32| self.state == State::Present && there.is_none_or(|user| user.uid != *uid);
+        let Some(uid) = self.uid.filter(is_new).filter(|_| !self.non_unique) else { return Ok(()) };
+        match guest.user(&uid.to_string())?.filter(|other| other.uid == uid) {
+            Some(other) => Err(taken(uid, "user", &other.name).into()),
+            None => Ok(()),
+        }
+    }
+
     /// Who the user will be, and what else comes or goes with it.
     pub(super) fn foreseen(&self, guest: &Known, verdict: &Verdict) -> Result<Vec<Effect>, Pause> {
         let there = guest.user(&self.name)?.cloned();
@@ -33,11 +43,12 @@ impl Args {
             Some(group) => guest.group(group)?.cloned(),
             None if is_new => {
                 let group = guest.group(&self.name)?.cloned();
-                let group = group.unwrap_or_else(|| Group {
-                    name: self.name.clone(),
-                    gid: self.uid.unwrap_or_else(|| foreseen_id(&self.name)),
-                    members: vec![],
-                });
+                // A group of its own has the user's number, where no other group has it.
+                let number = match self.uid {
+                    Some(uid) if guest.group(&uid.to_string())?.is_none() => uid,
+                    _ => foreseen_id(&self.name),
+                };
+                let group = group.unwrap_or_else(|| Group { name: self.name.clone(), gid: number, members: vec![] });
                 effects.push(Effect::Group { name: group.name.clone(), group: Some(group.clone()) });
                 Some(group)
             }
