@@ -18,6 +18,7 @@ mod units;
 use std::collections::HashMap;
 
 pub use effect::{Effect, Scope};
+pub use paths::joined;
 
 use crate::guest::{Answer, FileKind, Probe};
 
@@ -41,7 +42,7 @@ pub struct Forecast {
 }
 
 /// So many links are followed on the way to a path.
-const LINKS: usize = 16;
+pub const LINKS: usize = 16;
 
 impl Forecast {
     /// Of a guest that nobody can ask, and why: it is not created yet, or it is stopped.
