@@ -34,6 +34,14 @@ pub(super) fn remedy(message: &str) -> Option<String> {
                 .to_owned(),
         );
     }
+    if message.contains("Instance storage pool not found") {
+        return Some(
+            "LXD was ended in the middle of a rename: the instance's volume has the new name already; at the server, give it \
+             the old one back: `lxd sql global \"UPDATE storage_volumes SET name = 'OLD' WHERE name = 'NEW'\"`, and move its \
+             directory below storage-pools back if that has the new name too; apply again"
+                .to_owned(),
+        );
+    }
     let address = message.split_once("listening socket for ")?.1.split_once(": Address already in use")?.0;
     Some(format!(
         "another dnsmasq answers there; a network whose creation was interrupted leaves one behind: at the server, \
@@ -56,6 +64,8 @@ mod tests {
         assert!(remedy(dns).unwrap().contains("--listen-address=10.1.2.1`"));
         let reload = "Failed to add device \"eth0\": Could not reload dnsmasq: Could not reload process: os: process not initialized";
         assert!(remedy(reload).unwrap().contains("networks/*/dnsmasq.pid is empty"));
+        let rename = "Failed loading instance storage pool: Failed getting instance storage pool name: Instance storage pool not found";
+        assert!(remedy(rename).unwrap().contains("UPDATE storage_volumes SET name"));
         assert_eq!(remedy("The network already exists"), None);
         assert_eq!(remedy("Invalid devices"), None);
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::random::{Random, rounds};
-use super::site::{CIRCLE, Tally, apart, arguments, converge, end_leftovers, measure};
+use super::site::{CIRCLE, Tally, apart, arguments, converge, end_leftovers, measure, take_back_the_rename};
 use crate::bed::{Case, finish, lxc_on};
 
 /// A daemon that no other test uses; it ends with the test.
@@ -93,6 +93,9 @@ fn kill(daemon: &Daemon, name: &str, kills: usize) {
         let mut result = converge(&case, *to, expected);
         if result.as_ref().is_err_and(|why| why.contains("at the server") || why.contains("[\"bridge")) {
             by_hand += 1;
+            if result.as_ref().is_err_and(|why| why.contains("Instance storage pool not found")) {
+                take_back_the_rename(&case);
+            }
             let is_empty = end_leftovers(&case);
             if is_empty || is_pending(daemon, &case) {
                 // LXD tries again each minute, and when it starts.
@@ -103,9 +106,7 @@ fn kill(daemon: &Daemon, name: &str, kills: usize) {
         }
         tally.count(is_hit, &what, &result);
     }
-    println!(
-        "ridden out {ridden_out}; after `ip link delete` and the end of an old dnsmasq, as the error says, {by_hand}"
-    );
+    println!("ridden out {ridden_out}; after something by hand at the server, as the error says, {by_hand}");
     tally.finish("kills of the daemon");
 }
 

@@ -189,6 +189,27 @@ pub fn end_leftovers(case: &Case) -> bool {
     is_empty
 }
 
+/// What the error says of a rename in whose middle LXD was killed: the volume gets its old name back.
+pub fn take_back_the_rename(case: &Case) {
+    let project = format!("project_id = (SELECT id FROM projects WHERE name = '{}')", case.name);
+    let has = |name: &str| format!("EXISTS (SELECT 1 FROM instances WHERE name = '{name}' AND {project})");
+    let directory = case.server.join("storage-pools").join(&case.name).join("containers");
+    let path = |name: &str| directory.join(format!("{}_{name}", case.name));
+    for (old, new) in [("old", "new"), ("new", "old")] {
+        let sql = format!(
+            "UPDATE storage_volumes SET name = '{old}' WHERE type = 0 AND name = '{new}' AND {project} AND {} AND NOT {}",
+            has(old),
+            has(new)
+        );
+        let done = Command::new("lxd").args(["sql", "global", &sql]).env("LXD_DIR", &case.server).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        if said.contains("affected: 1") && path(new).exists() && !path(old).exists() {
+            std::fs::rename(path(new), path(old)).unwrap();
+        }
+    }
+}
+
 /// What a soak counts.
 #[derive(Debug, Default)]
 pub struct Tally {
