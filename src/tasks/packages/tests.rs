@@ -1,6 +1,7 @@
 //! Tables of answers: what the modules make of them.
 
-use crate::guest::{Package, Write};
+use super::*;
+use crate::guest::{Package, PackageManager, Probe, Write};
 use crate::tasks::testing::{Guest, commands_of};
 use crate::template::Value;
 
@@ -113,4 +114,11 @@ fn pip_compares_before_it_runs() {
     let pip = |name: &str| guest.inspect("pip", &[("name", name.into())]).unwrap();
     assert!(pip("django>=4,<5").writes.is_empty());
     assert!(commands_of(&pip("gunicorn>=21"))[0].ends_with("pip3 install gunicorn>=21"));
+}
+
+#[test]
+fn no_probe_is_of_another_manager() {
+    let probe = |candidate| Probe::Package { manager: PackageManager::Dpkg, name: "a".into(), candidate };
+    assert_eq!(debian::Spec::parse("a").probe(true), probe(true));
+    assert_eq!(debian::Spec::parse("a").probe(false), probe(false));
 }
