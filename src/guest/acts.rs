@@ -54,11 +54,12 @@ impl Act {
     }
 }
 
-/// Bytes as a format of printf's.
+/// Bytes as a format of printf's, which takes what begins with a dash for its options.
 fn format(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
-    for byte in bytes {
+    for (index, byte) in bytes.iter().enumerate() {
         match byte {
+            b'-' if index == 0 => text.push_str(r"\055"),
             b'\\' => text.push_str(r"\\"),
             b'%' => text.push_str("%%"),
             b'\n' | b' '..=b'~' => text.push(char::from(*byte)),
@@ -70,6 +71,11 @@ fn format(bytes: &[u8]) -> String {
 
 /// So much of a script goes at once.
 const MOST: usize = 256 * 1024;
+
+/// True for as many acts as are worth a way of their own: no more of them are kept in memory.
+pub fn is_enough(acts: &[Act]) -> bool {
+    acts.iter().filter_map(|act| act.stdin.as_ref()).map(Vec::len).sum::<usize>() > MOST
+}
 
 /// As few commands as do these acts, in their order. The first that fails is the last.
 pub fn together(acts: &[Act]) -> Vec<Command> {
@@ -313,6 +319,12 @@ mod tests {
         assert!(first.contains(r"printf '50%% \\\000\377'\''"), "{first}");
         assert_eq!((second.argv[..2].join(" ").as_str(), second.stdin.as_deref()), ("sh -c", Some(long.as_slice())));
         assert!(text(third).contains("set -- /d\n"));
+    }
+
+    #[test]
+    fn what_begins_with_a_dash_is_no_option_of_printfs() {
+        assert_eq!(format(b"-----BEGIN a-b\n"), "\\055----BEGIN a-b\n");
+        assert_eq!(format(b""), "");
     }
 
     #[test]

@@ -141,6 +141,9 @@ impl Session {
             }
             if let Some(act) = self.act(write).await? {
                 acts.push(act);
+                if acts::is_enough(&acts) {
+                    self.act_together(&mut acts, &mut done).await?;
+                }
                 continue;
             }
             self.act_together(&mut acts, &mut done).await?;
@@ -152,7 +155,14 @@ impl Session {
                     tokio::time::sleep(*time).await;
                     Done::Written
                 }
-                _ => Done::Written,
+                // These are acts.
+                Write::File { .. }
+                | Write::Directory { .. }
+                | Write::Attributes { .. }
+                | Write::Symlink { .. }
+                | Write::Hardlink { .. }
+                | Write::Remove { .. }
+                | Write::Touch { .. } => Done::Written,
             };
             let is_end = one.output().is_some_and(|output| !output.is_success());
             done.push(one);

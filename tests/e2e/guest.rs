@@ -143,6 +143,12 @@ fn acts_that_follow_each_other_travel_together() {
         let probes: Vec<Probe> = NAMES.iter().map(|name| hash(format!("/srv/x y/{name}"))).collect();
         let wanted = Answer::Hash(Some(sha256(&bytes)));
         assert!(guest.ask(&probes).await.unwrap().iter().all(|answer| *answer == wanted));
+        // What printf may take for something else.
+        for content in ["-----BEGIN CERTIFICATE-----\n", "---\n", "-", "--", "%s\\n", "\\", "", "0"] {
+            guest.apply(&file("/srv/odd", content.as_bytes())).await.unwrap();
+            let read = guest.ask(&[Probe::Read { path: "/srv/odd".into() }]).await.unwrap();
+            assert_eq!(read, [Answer::Read(Some(content.as_bytes().to_vec()))]);
+        }
 
         // The first that fails is the last, and a command divides them.
         let fails = [file("/srv/a", b"a"), file("/no/such/b", b"b"), file("/srv/c", b"c")];
