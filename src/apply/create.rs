@@ -15,7 +15,7 @@ const SETTLING: Duration = Duration::from_secs(10);
 /// What is there where an object was to be made.
 enum Found {
     /// Ours, whole.
-    Made,
+    Made(Raw),
     /// Ours, and its creation did not come to its end.
     HalfMade(Raw),
     /// Nothing.
@@ -59,7 +59,11 @@ impl One<'_> {
                 return Err(error.into());
             }
             match self.found(kind, id).await? {
-                Found::Made => return Ok(()),
+                // The one that we sent just now: nobody has put anything into it, or LXD refuses to delete it.
+                Found::Made(raw) if is_lost && kind.hides_half_made() && self.has_restarted().await? => {
+                    self.remove(kind, id, &raw).await?;
+                }
+                Found::Made(_) => return Ok(()),
                 Found::HalfMade(raw) if tries < TRIES => self.remove(kind, id, &raw).await?,
                 Found::Nothing if is_lost => {}
                 _ if is_lost && is_part => {}
@@ -75,7 +79,7 @@ impl One<'_> {
         let is_ours = self.work.stamp.as_ref().is_some_and(|stamp| kind.stamps(&raw).contains(stamp));
         Ok(match is_ours {
             true if self.is_half_made(kind, &raw) => Found::HalfMade(raw),
-            true => Found::Made,
+            true => Found::Made(raw),
             false => Found::Other,
         })
     }
@@ -92,6 +96,11 @@ impl One<'_> {
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
+    }
+
+    /// The server is another process than when the plan was made.
+    async fn has_restarted(&self) -> Result<bool, Error> {
+        Ok(self.client.server().await?.pid != self.context.run.snapshot.server.pid)
     }
 
     /// In a cluster a pool that is pending is between LXD's two steps, and taken up there.

@@ -200,6 +200,10 @@ pub trait Kind: Debug + Sync {
         let _ = live;
         false
     }
+    /// What a daemon that was killed left of its creation looks like a whole one.
+    fn hides_half_made(&self) -> bool {
+        false
+    }
     /// In a cluster it is made on each member before it is made as a whole, and written only while all of them
     /// answer. `body` is the object, as it is or as it is wanted.
     fn is_made_per_member(&self, body: &Raw) -> bool {

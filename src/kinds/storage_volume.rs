@@ -153,6 +153,11 @@ impl Kind for StorageVolume {
         true
     }
 
+    /// LXD writes its record first, then makes its directory or dataset, and tells nobody that the latter is missing.
+    fn hides_half_made(&self) -> bool {
+        true
+    }
+
     fn create(&self, object: &Object, cx: &Creation<'_>) -> Vec<Call> {
         let pool = cx.id.pool.clone().unwrap_or_default();
         let mut body = super::document(object, cx);

@@ -13,6 +13,8 @@ pub struct Server {
     pub version: String,
     /// Its name, of a cluster the member's.
     pub name: String,
+    /// Its process, which is another one after it was restarted.
+    pub pid: i64,
     /// Part of a cluster.
     pub is_clustered: bool,
     /// SHA-256 of its certificate.
@@ -47,6 +49,7 @@ struct Environment {
     server: String,
     server_version: String,
     server_name: String,
+    server_pid: i64,
     server_clustered: bool,
     certificate_fingerprint: String,
     driver: String,
@@ -95,6 +98,7 @@ impl Client {
             kind: environment.server,
             version: environment.server_version,
             name: environment.server_name,
+            pid: environment.server_pid,
             is_clustered: environment.server_clustered,
             fingerprint: environment.certificate_fingerprint,
             is_restricted: answer.config.is_none(),
