@@ -20,11 +20,7 @@ pub(super) fn remedy(message: &str) -> Option<String> {
         ));
     }
     if let Some(name) = quoted("Network \"").filter(|_| message.contains("unavailable on this server")) {
-        return Some(format!(
-            "LXD could not bring the network up; its log says why, and it tries again each minute. If the log says \
-             `Address already in use`, an earlier dnsmasq holds it: at the server, end it (`pgrep -af -- --interface={name}` \
-             shows it)"
-        ));
+        return Some(crate::plan::unavailable(name));
     }
     if message.contains("dnsmasq: Could not") && message.contains("process not initialized") {
         return Some(

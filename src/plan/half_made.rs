@@ -9,6 +9,14 @@ use crate::model::Id;
 /// so that `protect` and `--delete-data` have nothing to say.
 pub const HALF_MADE: &str = "half-made";
 
+/// What is the matter with a network that LXD calls unavailable, and what to do.
+pub fn unavailable(network: &str) -> String {
+    format!(
+        "LXD could not bring the network up; its log says why, and it tries again each minute. If the log says `Address \
+         already in use`, an earlier dnsmasq holds it: at the server, end it (`pgrep -af -- --interface={network}` shows it)"
+    )
+}
+
 impl Builder<'_> {
     /// Plans an object of ours anew if its creation was interrupted; false if it is whole, or still being made.
     pub fn remake(&mut self, object: &Object, id: &Id, live: &Raw, objects: &Objects<'_>) -> bool {
@@ -22,6 +30,9 @@ impl Builder<'_> {
                 object.address
             );
             self.note(&object.address, "pending", text);
+        }
+        if object.kind.section() == "networks" && live.get("status").is_some_and(|status| status == "Unavailable") {
+            self.note(&object.address, "unavailable", format!("{}: {}", object.address, unavailable(&id.name)));
         }
         if !is_dead && !self.is_half_made(object.kind, live) {
             return false;

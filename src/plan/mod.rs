@@ -30,7 +30,7 @@ use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
 pub use build::build;
 pub use drift::{Drift, Leaf, Moved, drift};
-pub use half_made::HALF_MADE;
+pub use half_made::{HALF_MADE, unavailable};
 pub use ideal::{Contents, ideal, stand_in, without_unknown};
 pub use options::{Adopt, Options};
 pub use ownership::{Owner, owner, stamped_name};

@@ -58,6 +58,7 @@ fn weigh(case: &Case, megabytes: u32) {
 fn a_daemon_killed_at_any_moment_leaves_nothing_lost_and_nothing_doubled() {
     let daemon = Daemon::start();
     what_it_leaves_of_a_creation_is_made_again(&daemon);
+    a_network_that_it_cannot_bring_up_is_told(&daemon);
     kill(&daemon, "dkill", 4);
 }
 
@@ -91,7 +92,9 @@ fn kill(daemon: &Daemon, name: &str, kills: usize) {
         assert!(is_clear, "no clear failure:\n{}", output.stderr);
         let what = format!("{to:?}, the daemon killed after {moment:?}\n{}{}", output.stdout, output.stderr);
         let mut result = converge(&case, *to, expected);
-        if result.as_ref().is_err_and(|why| why.contains("at the server") || why.contains("[\"bridge")) {
+        let is_known =
+            |why: &String| ["at the server", "[\"bridge", "Unavailable"].iter().any(|known| why.contains(known));
+        if result.as_ref().is_err_and(is_known) {
             by_hand += 1;
             if result.as_ref().is_err_and(|why| why.contains("Instance storage pool not found")) {
                 take_back_the_rename(&case);
@@ -113,6 +116,28 @@ fn kill(daemon: &Daemon, name: &str, kills: usize) {
 fn is_pending(daemon: &Daemon, case: &Case) -> bool {
     let network = lxc_on(&daemon.directory, &["query", &format!("/1.0/networks/{}", case.bridge)]);
     network.code == 0 && network.json()["managed"] != false
+}
+
+/// As when it was killed before it wrote down the dnsmasq that it had started.
+fn a_network_that_it_cannot_bring_up_is_told(daemon: &Daemon) {
+    let case = Case::on(&daemon.directory, "unavail");
+    case.site(
+        r#"
+projects: {"@NAME@": {}}
+networks: {"@BRIDGE@": {project: default, config: {ipv4.address: @NET@.1/24, ipv6.address: none}}}
+"#,
+    );
+    case.apply(&[]);
+    daemon.kill();
+    std::fs::remove_file(daemon.directory.join("networks").join(&case.bridge).join("dnsmasq.pid")).unwrap();
+    daemon.bed("start");
+    let told = case.run(&["plan", "site.yaml"]);
+    told.exits(0).says("LXD could not bring the network up").says(&format!("--interface={}` shows it", case.bridge));
+    end_leftovers(&case);
+    daemon.kill();
+    daemon.bed("start");
+    assert_eq!(case.plan(&[]).notes(), Vec::<&str>::new());
+    case.destroy(&[]);
 }
 
 fn what_it_leaves_of_a_creation_is_made_again(daemon: &Daemon) {
