@@ -6,11 +6,14 @@ would do (`--check --diff`): that is compared with what it does, task by task.
 usage: compare.py LXDEPLOY ANSIBLE_VENV DIRECTORY PLAYBOOK [VARIABLES]
 
 DIRECTORY holds site.yaml with the instances `ours` and `theirs`, and PLAYBOOK, whose `hosts:` is all. LXDEPLOY_REMOTE
-names the server; LXD_DIR and LXD_CONF are for Ansible's connection. Prints a table; exits with 1 where they differ.
+names the server; LXD_DIR and LXD_CONF are for Ansible's connection. Prints a table; exits with 1 where they differ, and
+with 3 where Ansible failed and lxdeploy did not: on a busy machine that may be its connection, of which `lxc exec` loses
+an answer now and then.
 """
 import concurrent.futures, json, os, subprocess, sys
 
 lxdeploy, venv, directory, playbook = sys.argv[1:5]
+ANSIBLE_FAILED_ALONE = 3
 PROJECT = os.environ.get("TWINS_PROJECT", "twins")
 
 # What differs between any two containers, or at any two moments.
@@ -160,7 +163,8 @@ def main():
             theirs, other = ansible.result()
         if not theirs:
             print(other.stdout[-2000:], other.stderr[-2000:])
-            sys.exit("Ansible has run nothing")
+            print("Ansible has run nothing")
+            sys.exit(ANSIBLE_FAILED_ALONE if done.returncode == 0 else 1)
         a, b = short(ours), short(theirs)
         print(f"run {turn}: {len(a)} tasks of lxdeploy, {len(b)} of Ansible; exit codes {done.returncode}, {other.returncode}; changed {sum(s == 'changed' for _, s in a)}, {sum(s == 'changed' for _, s in b)}")
         unknown = [event for event in foreseen if event["status"] == "unknown"]
@@ -181,8 +185,10 @@ def main():
         if other.returncode != 0:
             for line in other.stdout.splitlines():
                 if "runner_on_failed" in line:
-                    print(line[:1500])
+                    print(*why(json.loads(line)), sep="\n")
             print(other.stderr[-800:])
+            if done.returncode == 0:
+                sys.exit(ANSIBLE_FAILED_ALONE)
         mine = look("ours")
         if turn % 2 == 0 and written(mine) != before:
             differs += 1
@@ -191,6 +197,13 @@ def main():
         if turn % 2 == 0:
             differs += compared(mine, look("theirs"))
     sys.exit(1 if differs else 0)
+
+
+def why(event):
+    """What failed, of a loop its failed items, each in so many words."""
+    for result in event["hosts"].values():
+        for failed in [item for item in result.get("results", []) if item.get("failed")] or [result]:
+            yield json.dumps(failed)[:3000]
 
 
 def compared(mine, yours):

@@ -45,17 +45,27 @@ instances:
   ours: {image: debian, profiles: [base], stop_timeout: 0s, ready: [ipv4]}
   theirs: {image: debian, profiles: [base], stop_timeout: 0s, ready: [ipv4]}
 SITE
+compare() { # ROLE
+    # Twins that nothing was done to yet.
+    (cd "$work" && "$lxdeploy" destroy --yes --force-stop --target instances.ours --target instances.theirs site.yaml >/dev/null 2>&1) || true
+    (cd "$work" && "$lxdeploy" apply --yes site.yaml 2>&1 | tail -n 1) || return 1
+    (cd "$work" && "$lxdeploy" exec site.yaml all -- apt-get -qq update >/dev/null) || return 1
+    local variables=()
+    [[ ! $1 =~ ^(every|dnf)$ ]] || variables=('{"variant": 2}')
+    python3 tests/twins/compare.py "$lxdeploy" "$ansible" "$work" "$1.yml" "${variables[@]}"
+}
 cp -r tests/twins/{*.yml,tasks,group_vars} tests/playbooks/* "$work"
 failed=0
 for role; do
     echo "= $role"
     [[ -e $work/$role.yml ]] || printf -- '- hosts: all\n  roles: [%s]\n' "$role" >"$work/$role.yml"
-    # Twins that nothing was done to yet.
-    (cd "$work" && "$lxdeploy" destroy --yes --force-stop --target instances.ours --target instances.theirs site.yaml >/dev/null 2>&1) || true
-    (cd "$work" && "$lxdeploy" apply --yes site.yaml 2>&1 | tail -n 1)
-    (cd "$work" && "$lxdeploy" exec site.yaml all -- apt-get -qq update >/dev/null)
-    variables=()
-    [[ ! $role =~ ^(every|dnf)$ ]] || variables=('{"variant": 2}')
-    python3 tests/twins/compare.py "$lxdeploy" "$ansible" "$work" "$role.yml" "${variables[@]}" || failed=1
+    for try in 1 2 3; do
+        status=0
+        compare "$role" || status=$?
+        # Ansible failed alone, perhaps its connection.
+        [[ $status -eq 3 && $try -lt 3 ]] || break
+        echo "= $role once more, from the beginning"
+    done
+    [[ $status -eq 0 ]] || failed=1
 done
 exit $failed
