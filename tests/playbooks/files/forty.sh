@@ -1,5 +1,5 @@
 #!/bin/sh
 case $1 in
 --serve) exec sleep infinity ;;
---tick) date >/srv/forty/data/tick ;;
+--tick) date >/run/forty.tick ;;
 esac
