@@ -7,8 +7,8 @@ usage: compare.py LXDEPLOY ANSIBLE_VENV DIRECTORY PLAYBOOK [VARIABLES]
 
 DIRECTORY holds site.yaml with the instances `ours` and `theirs`, and PLAYBOOK, whose `hosts:` is all. LXDEPLOY_REMOTE
 names the server; LXD_DIR and LXD_CONF are for Ansible's connection. Prints a table; exits with 1 where they differ, and
-with 3 where Ansible failed and lxdeploy did not: on a busy machine that may be its connection, of which `lxc exec` loses
-an answer now and then.
+with 3 where nothing was wrong but that Ansible failed and lxdeploy did not: on a busy machine that may be its
+connection, of which `lxc exec` loses an answer now and then.
 """
 import concurrent.futures, json, os, subprocess, sys
 
@@ -161,10 +161,12 @@ def main():
             ansible = pool.submit(of_ansible)
             ours, done, foreseen, wrong = of_lxdeploy()
             theirs, other = ansible.result()
+        # What differed before, or was foreseen wrongly, is no fault of Ansible's.
+        failed_alone = 1 if differs or wrong or done.returncode != 0 else ANSIBLE_FAILED_ALONE
         if not theirs:
             print(other.stdout[-2000:], other.stderr[-2000:])
             print("Ansible has run nothing")
-            sys.exit(ANSIBLE_FAILED_ALONE if done.returncode == 0 else 1)
+            sys.exit(failed_alone)
         a, b = short(ours), short(theirs)
         print(f"run {turn}: {len(a)} tasks of lxdeploy, {len(b)} of Ansible; exit codes {done.returncode}, {other.returncode}; changed {sum(s == 'changed' for _, s in a)}, {sum(s == 'changed' for _, s in b)}")
         unknown = [event for event in foreseen if event["status"] == "unknown"]
@@ -188,7 +190,7 @@ def main():
                     print(*why(json.loads(line)), sep="\n")
             print(other.stderr[-800:])
             if done.returncode == 0:
-                sys.exit(ANSIBLE_FAILED_ALONE)
+                sys.exit(failed_alone)
         mine = look("ours")
         if turn % 2 == 0 and written(mine) != before:
             differs += 1
