@@ -184,3 +184,78 @@ fn standard_input_is_a_file() {
     let sealed = through(&["encrypt", "-r", recipient.trim(), "-"], b"a: 1\n");
     assert_eq!(through(&["view", "-"], &sealed), b"a: 1\n");
 }
+
+/// A site whose role gets what is generated, so that a plan reads it.
+const GENERATED: &str = "inputs: {}\nvars: {count: 2}\nsecrets:\n  key: {generate: 40}\n  ca: {generate: {ca: Ours}}\n  \
+    tls: {generate: {certificate: \"{{ range(1, count + 1) | map('string') | list }}\", signed_by: ca, days: 90}}\n\
+    instances: {a: {config: {user.a: \"{{ secret('key') }}\"}, description: \"{{ secret('tls') }}\"}}\n";
+
+#[test]
+fn secrets_are_generated_once_for_the_recipients_beside_the_site() {
+    let folder = Folder::new();
+    let recipient = folder.done(&["keygen"]).trim().to_owned();
+    folder.write("site.yaml", &format!("site: acme\nrecipients: [{recipient}]\n{GENERATED}"));
+    let made = folder.done(&["generate", "site.yaml"]);
+    assert!(made.contains("ca: made\n") && made.contains("Generated 3 of 3 secrets, in site.secrets.yaml."), "{made}");
+    let sealed = folder.read("site.secrets.yaml");
+    assert!(sealed.starts_with("-----BEGIN AGE ENCRYPTED FILE-----\n"));
+    let mode = std::fs::metadata(folder.path("site.secrets.yaml")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let plain = folder.done(&["view", "site.secrets.yaml"]);
+    assert_eq!(plain.matches("BEGIN CERTIFICATE").count(), 2, "{plain}");
+
+    let again = folder.done(&["generate", "site.yaml"]);
+    assert_eq!(again, "Nothing to generate: 3 secrets are in site.secrets.yaml.\n");
+    assert_eq!(folder.read("site.secrets.yaml"), sealed, "nothing is written where nothing changes");
+
+    // Another name asks for another certificate, and for nothing else.
+    let changed = folder.done(&["generate", "site.yaml", "--var", "count=3"]);
+    assert!(changed.contains("tls: made again: it is for 1, 2, and is to be for 1, 2, 3\n"), "{changed}");
+    assert!(changed.contains("Generated 1 of 3 secrets"), "{changed}");
+    let renewed = folder.done(&["generate", "site.yaml", "--renew", "key", "--var", "count=3"]);
+    assert!(renewed.contains("key: made again: --renew\n") && renewed.contains("Generated 1 of 3"), "{renewed}");
+    let authority = folder.done(&["generate", "site.yaml", "--renew", "ca", "--var", "count=3"]);
+    assert!(authority.contains("tls: made again: another authority signed it\n"), "{authority}");
+    assert!(folder.refused(&["generate", "site.yaml", "--renew", "kye"]).contains("--renew kye: what is generated is"));
+
+    let other = folder.done(&["keygen", "-o", "other.txt"]).trim().to_owned();
+    folder.write("site.yaml", &format!("site: acme\nrecipients: [{other}]\n{GENERATED}"));
+    assert!(folder.refused(&["generate", "site.yaml"]).contains("no identity at hand is among the site's"));
+}
+
+#[test]
+fn without_recipients_they_are_for_this_user_alone() {
+    let folder = Folder::new();
+    folder.write("site.yaml", &format!("site: acme\n{GENERATED}"));
+    let made = folder.done(&["generate", "site.yaml"]);
+    let path = ".local/state/lxdeploy/acme.secrets.yaml";
+    assert!(made.contains(path), "{made}");
+    for (path, mode) in [(path, 0o600), (".local/state/lxdeploy", 0o700)] {
+        assert_eq!(std::fs::metadata(folder.path(path)).unwrap().permissions().mode() & 0o777, mode, "{path}");
+    }
+    // When the site gets recipients, what is there moves to beside it.
+    let recipient = folder.done(&["keygen"]).trim().to_owned();
+    folder.write("site.yaml", &format!("site: acme\nrecipients: [{recipient}]\n{GENERATED}"));
+    let moved = folder.done(&["generate", "site.yaml"]);
+    assert!(moved.contains("Generated 0 of 3 secrets, in site.secrets.yaml."), "{moved}");
+    let key = |text: &str| text.lines().skip_while(|line| *line != "key:").nth(1).unwrap().to_owned();
+    assert_eq!(key(&folder.done(&["view", "site.secrets.yaml"])), key(&folder.read(path)));
+}
+
+#[test]
+fn what_was_not_generated_is_told_with_the_command() {
+    let folder = Folder::new();
+    folder.write("site.yaml", &format!("site: acme\nremote: unix:/nowhere\n{GENERATED}"));
+    let run = |command: &str| {
+        let output = folder.command(env!("CARGO_BIN_EXE_lxdeploy")).args([command, "site.yaml"]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(run("validate").0, Some(0), "validate needs no secret");
+    let (code, error) = run("plan");
+    assert_eq!(code, Some(1));
+    assert!(error.contains("the secret `key` cannot be read: it was not generated yet"), "{error}");
+    assert!(error.contains("run `lxdeploy secrets generate site.yaml`"), "{error}");
+    folder.done(&["generate", "site.yaml"]);
+    let (_, error) = run("plan");
+    assert!(error.contains("/nowhere") && !error.contains("cannot be read"), "{error}");
+}

@@ -1,3 +1,5 @@
+mod generate;
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -23,6 +25,8 @@ pub struct Args {
 enum Commands {
     /// Make an identity of age's, and print its recipient: what goes into a site's `recipients:`
     Keygen(KeygenArgs),
+    /// Make the secrets of a site that are to be generated and are not there yet
+    Generate(generate::Args),
     /// Encrypt files where they are
     Encrypt(SealArgs),
     /// Print what is in an encrypted file
@@ -77,6 +81,7 @@ struct SealArgs {
 pub fn run(args: &Args, global: &Global) -> Exit {
     let done = match &args.command {
         Commands::Keygen(args) => keygen(args),
+        Commands::Generate(args) => return generate::run(args, global),
         Commands::Encrypt(args) => each(&args.files, |file| {
             let plain = read(file)?;
             write(file, &seal(&plain, &form(args, file, None, global)?, &args.keys.keys())?)

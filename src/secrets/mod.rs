@@ -2,16 +2,20 @@
 
 pub mod age;
 mod keys;
+mod make;
 mod open;
 mod seal;
+mod store;
 pub mod vault;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub use keys::{Ask, Keys, VaultKey, VaultSource};
+pub use make::{Made, RENEWED_BEFORE, Recipe, today};
 pub use open::{Opened, decrypt_value, is_encrypted, open};
 pub use seal::{Form, seal, vault_key};
+pub use store::{Places, Store};
 
 /// A secret's source, as `secrets:` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

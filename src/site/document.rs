@@ -13,7 +13,7 @@
 //! inputs: {api_count: 2}          # values for what the platform declares
 //! vars: {net: 10.77.0}            # variables for templates
 //! vars_files: [vars.yaml]
-//! secrets: {db: {env: DB_PASSWORD}, tls: {file: tls.key}, ca: {command: [pass, show, ca]}}
+//! secrets: {db: {env: DB_PASSWORD}, tls: {file: tls.key}, hmac: {generate: 32}, ca: {generate: {ca: Acme}}}
 //! recipients: [age1qy…]           # whom `lxdeploy secrets encrypt` encrypts files for, beside those of its platforms
 //! playbooks: [playbooks/site.yml] # run after the instances are up and their own `roles` are through
 //! roles_path: [../roles]          # where roles are, beside `roles/` and `playbooks/roles/` of these files
@@ -28,6 +28,11 @@
 //! the variables (weakest first: the platform's `vars` and `vars_files`, inputs, the site's `vars` and
 //! `vars_files`, `--vars-file`, `--var`), and `file(PATH)`, `env(NAME)` and `secret(NAME)`. What came from a secret
 //! is masked wherever it is shown. Relative paths belong to the file in which they stand.
+//!
+//! `lxdeploy secrets generate SITE` makes what `generate:` asks for, and keeps it in `SITE.secrets.yaml` beside the
+//! site, encrypted for its `recipients:` (of a site without any: for the user alone, below `~/.local/state`). `generate: 32`
+//! is a password of so many letters; `{ca: NAME}` an authority, of which templates get the certificate and nobody the
+//! key; `{certificate: [api.lxd, 10.77.0.2], signed_by: ca, days: 825}` a key and its certificate in one PEM text.
 //!
 //! `lxdeploy schema` writes the JSON Schema of all this, for editors; `lxdeploy why SITE ADDRESS.PATH` says where
 //! a value comes from.

@@ -19,6 +19,7 @@ mod origin;
 mod revision;
 pub mod schema;
 mod scope;
+pub mod secrets;
 mod variables;
 pub mod why;
 

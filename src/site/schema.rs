@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::document::{COMMON, OF_PLATFORMS, OF_SITES};
 use super::expand::Shared;
 use super::inputs::Declaration;
-use super::variables::SecretBody;
+use super::secrets::SecretBody;
 use crate::kinds::{self, Kind, schema};
 
 /// These take templates and `null` already.

@@ -8,11 +8,12 @@ use minijinja::Environment;
 
 use super::files::Files;
 use super::inputs::Input;
+use super::secrets::Secrets;
 use super::{Options, SecretMode};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::kinds;
 use crate::model::{FileId, Masker, Span};
-use crate::secrets::{Keys, Source};
+use crate::secrets::Keys;
 use crate::template::{self, Engine, Failure, Host, TemplateError, Variable};
 use crate::tree::{Node, Tag, Value};
 
@@ -32,8 +33,7 @@ pub struct Scope {
     is_incomplete: Cell<bool>,
     /// A file of variables is encrypted and stays closed: what is not defined may be in it, and is a secret.
     pub(super) is_closed: Cell<bool>,
-    /// `None` where the declaration is wrong.
-    secrets: HashMap<String, (Option<Source>, Span)>,
+    secrets: Secrets,
     read: RefCell<HashMap<String, Result<String, Failure>>>,
     pub(super) mode: SecretMode,
     pub(super) keys: Rc<Keys>,
@@ -80,7 +80,7 @@ struct View {
 
 impl Scope {
     /// A scope over variables as they were written.
-    pub fn new(files: Rc<Files>, secrets: HashMap<String, (Option<Source>, Span)>, options: &Options) -> Self {
+    pub fn new(files: Rc<Files>, secrets: Secrets, options: &Options) -> Self {
         Scope {
             engine: Engine::new(&ENVIRONMENT),
             files,
@@ -109,6 +109,11 @@ impl Scope {
     /// Where a secret is declared.
     pub fn secret_place(&self, name: &str) -> Option<Span> {
         self.secrets.get(name).map(|(_, span)| *span)
+    }
+
+    /// The secrets that are declared.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The file in which a node stands; of `--var` these words.
@@ -450,12 +455,12 @@ impl Host for View {
     fn secret(&self, name: &str) -> Result<String, Failure> {
         self.scope.note(|| Asked::Secret(name.to_owned()));
         let scope = &self.scope;
-        let Some((source, span)) = scope.secrets.get(name) else {
-            let near = nearest(name, scope.secrets.keys().map(String::as_str));
+        let Some((origin, span)) = scope.secrets.get(name) else {
+            let near = nearest(name, scope.secrets.names());
             let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
             return Err(Failure::Because(format!("there is no secret `{name}`{hint}")));
         };
-        let Some(source) = source else {
+        let Some(origin) = origin else {
             return Err(Failure::Reported);
         };
         if scope.mode == SecretMode::Placeholder {
@@ -464,11 +469,9 @@ impl Host for View {
         if let Some(known) = scope.read.borrow().get(name) {
             return known.clone();
         }
-        let read = source.read().map_err(|reason| {
-            scope.found.borrow_mut().push(
-                Diagnostic::error(*span, format!("the secret `{name}` cannot be read: {reason}"))
-                    .help("`lxdeploy validate` needs no secrets; plan and apply do"),
-            );
+        let read = scope.secrets.read(name, origin, scope, &scope.keys).map_err(|(reason, help)| {
+            let message = format!("the secret `{name}` cannot be read: {reason}");
+            scope.found.borrow_mut().push(Diagnostic::error(*span, message).help(help));
             Failure::Reported
         });
         if let Ok(text) = &read {

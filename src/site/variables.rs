@@ -1,25 +1,19 @@
 //! Variables, weakest first: the platform's vars and files, inputs, the site's vars and files, `--vars-file`,
 //! `--var`.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-use super::document::{Chain, Document, reserved};
+use super::document::{Chain, Document};
 use super::files::{Files, Variables};
 use super::scope::Scope;
-use super::{Options, inputs};
+use super::{Options, inputs, secrets};
 use crate::diagnostic::Diagnostic;
-use crate::model::Span;
-use crate::secrets::Source;
-use crate::tree::{self, Node, Spanned, Text, Value};
+use crate::tree::{self, Node, Spanned, Value};
 
 /// Everything that templates can see.
 pub fn scope(chain: &Chain, options: &Options, files: &Rc<Files>, out: &mut Vec<Diagnostic>) -> Rc<Scope> {
-    let scope = Rc::new(Scope::new(files.clone(), secrets(chain, files, out), options));
+    let scope = Rc::new(Scope::new(files.clone(), secrets::declared(chain, files, out), options));
     for platform in chain.platforms().iter().rev() {
         variables(platform, &scope, files, out);
     }
@@ -40,6 +34,7 @@ pub fn scope(chain: &Chain, options: &Options, files: &Rc<Files>, out: &mut Vec<
         }
     }
     inputs::finish(chain, &scope, out);
+    scope.secrets().check(&scope, out);
     scope
 }
 
@@ -92,66 +87,4 @@ const NAMES: &str = "names are made of letters, digits and `_`, and do not start
 pub fn is_name(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-}
-
-/// Where a secret comes from: exactly one of these.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub struct SecretBody {
-    /// An environment variable.
-    env: Option<Spanned<String>>,
-    /// A file; a relative path belongs to the file in which it stands.
-    file: Option<Spanned<String>>,
-    /// A program and its arguments, which prints it.
-    command: Option<Spanned<Vec<Text>>>,
-}
-
-fn secrets(chain: &Chain, files: &Files, out: &mut Vec<Diagnostic>) -> HashMap<String, (Option<Source>, Span)> {
-    let mut secrets = HashMap::new();
-    for document in chain.documents.iter().rev() {
-        let Some(node) = document.root.get("secrets") else {
-            continue;
-        };
-        if !matches!(node.value, Value::Map(_)) && !node.is_null() {
-            out.push(
-                Diagnostic::error(node.span, format!("`secrets` is a map, and this is {}", node.kind_name()))
-                    .help("write NAME: {env: VARIABLE}"),
-            );
-        }
-        for (key, node) in node.entries() {
-            if let Some((generate, _)) = node.entries().iter().find(|(key, _)| key.text == "generate") {
-                out.push(reserved("generate", generate.span));
-                secrets.insert(key.text.clone(), (None, key.span));
-                continue;
-            }
-            // A secret whose error was told stays known: what refers to it must not tell it again.
-            secrets.insert(key.text.clone(), (None, key.span));
-            if node.is_null() {
-                // `null` takes out what the platform has.
-                secrets.remove(&key.text);
-                continue;
-            }
-            let Some(body) = tree::decode::<SecretBody>(node, &[], out) else {
-                continue;
-            };
-            let source = match (body.env, body.file, body.command) {
-                (Some(name), None, None) => Source::Env(name.value),
-                (None, Some(path), None) => Source::File(files.directory(path.span.file).join(path.value)),
-                (None, None, Some(words)) if !words.value.is_empty() => {
-                    let directory = files.directory(words.span.file);
-                    Source::Command { words: words.value.into_iter().map(|word| word.0).collect(), directory }
-                }
-                _ => {
-                    out.push(
-                        Diagnostic::error(key.span, format!("the secret `{}` has not exactly one source", key.text))
-                            .help("write {env: VARIABLE}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"),
-                    );
-                    continue;
-                }
-            };
-            secrets.insert(key.text.clone(), (Some(source), key.span));
-        }
-    }
-    secrets
 }

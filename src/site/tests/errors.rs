@@ -9,7 +9,7 @@ server_fingerprint: 3f0c
 inptus: {a: 1}
 roles: []
 vars: {api_count: 2, loop: "{{ loop }}"}
-secrets: {hmac: {generate: 32}}
+secrets: {hmac: {generate: 3}}
 networks:
   acmebr0: {type: bridge, config: {ipv4.nat: maybe}}
   acmebr0: {}

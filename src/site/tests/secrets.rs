@@ -120,3 +120,17 @@ fn wrong_declarations_are_told_once() {
       = help: write NAME: {env: VARIABLE}
     ");
 }
+
+#[test]
+fn what_is_to_be_generated_must_be_possible() {
+    assert_eq!(
+        found(
+            "secrets: {k: {generate: 32}, ca: {generate: {ca: Us}}, t: {generate: {certificate: [a, 10.0.0.1], signed_by: ca, days: 9}}}\n"
+        ),
+        ""
+    );
+    insta::assert_snapshot!(found(
+        "secrets:\n  a: {generate: 3}\n  b: {generate: {}}\n  c: {generate: {ca: X, certificate: [y]}}\n  \
+         d: {generate: {certificate: [y], signed_by: e}}\n  e: {env: E}\n  f: {generate: 32, env: F}\n  g: {generate: {cert: [y]}}\n"
+    ));
+}
