@@ -14,6 +14,7 @@ pub mod schedule;
 mod send;
 mod step;
 mod stopped;
+mod turns;
 
 pub use driver::{Interrupt, Run, run};
 pub use provision::{Plays, preview};

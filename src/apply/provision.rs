@@ -13,7 +13,7 @@ use crate::guest::{self, Session};
 use crate::kinds::{Check, Condition, Lifecycle};
 use crate::live::Snapshot;
 use crate::lxd::Client;
-use crate::model::{Event, Id, PlayEvent, Preview, Verb};
+use crate::model::{Event, Id, PlayEvent, Preview, TaskStatus, Verb};
 use crate::plan::{Action, Plan, Step};
 use crate::play::run::Sessions;
 use crate::play::{Interpreter, Inventory, Loader, Play, RoleUse, Settings, Shelf};
@@ -37,8 +37,16 @@ pub struct Plays {
 impl Plays {
     /// What runs them.
     pub fn interpreter<'a>(&self, sessions: Sessions<'a>, tell: &'a dyn Fn(PlayEvent)) -> Interpreter<'a> {
-        let (inventory, settings) = (self.inventory.clone(), self.settings.clone());
-        Interpreter::new(&self.shelf, inventory, self.directory.clone(), settings, sessions, tell)
+        self.interpreter_with(self.settings.clone(), sessions, tell)
+    }
+
+    fn interpreter_with<'a>(
+        &self,
+        settings: Settings,
+        sessions: Sessions<'a>,
+        tell: &'a dyn Fn(PlayEvent),
+    ) -> Interpreter<'a> {
+        Interpreter::new(&self.shelf, self.inventory.clone(), self.directory.clone(), settings, sessions, tell)
     }
 
     /// The play of an instance's roles.
@@ -71,9 +79,52 @@ impl One<'_> {
             .map_err(|not_ready| Failure { message: not_ready.message, details: not_ready.log_lines })?;
         let session = Session::new(self.client, &id);
         session.wait_up(UP).await.map_err(|error| Failure::because(error.to_string()))?;
-        let play = plays.of_roles(&self.step.address.key, lifecycle);
-        let play = play.map_err(|diagnostic| Failure::because(plays.told(&diagnostic)))?;
-        self.played(interpreter.run(vec![play]).await, interpreter, plays)
+        let address = &self.step.address;
+        let play = || {
+            let play = plays.of_roles(&address.key, lifecycle);
+            play.map_err(|diagnostic| Failure::because(plays.told(&diagnostic)))
+        };
+        let Some(turn) = self.context.turns.of(address) else {
+            return self.played(interpreter.run(vec![play()?]).await, interpreter, plays);
+        };
+        if self.changes_nothing(play()?, interpreter, plays).await {
+            return Ok(());
+        }
+        let mut turn = turn.lock().await;
+        if let Some(failed) = &*turn {
+            return Err(Failure::because(format!("not tried, since it failed in {failed}, of the same group")));
+        }
+        let result = self.played(interpreter.run(vec![play()?]).await, interpreter, plays);
+        let result = match result {
+            // It serves again before the next is worked on.
+            Ok(()) => self.ready().await,
+            failed => failed,
+        };
+        if result.is_err() {
+            *turn = Some(address.clone());
+        }
+        result
+    }
+
+    /// True if the guest is known to be as its roles want it: they need not be run, and what was found is told as theirs.
+    async fn changes_nothing(&self, play: (Play, Rc<Loader>), interpreter: &Interpreter<'_>, plays: &Plays) -> bool {
+        let found = RefCell::new(vec![]);
+        let tell = |event: PlayEvent| found.borrow_mut().push(event);
+        let sessions = |id: &Id| Session::new(self.client, id);
+        let settings = Settings { check: true, only_looks: true, ..plays.settings.clone() };
+        let looks = plays.interpreter_with(settings, &sessions, &tell);
+        let is_done = matches!(looks.run(vec![play]).await, Ok(true));
+        let unsettled = |event: &PlayEvent| {
+            let settled = |status| matches!(status, TaskStatus::Ok | TaskStatus::Skipped);
+            matches!(event, PlayEvent::Task(ended) if !settled(ended.status))
+        };
+        let found = found.take();
+        let is_settled = is_done && !found.iter().any(unsettled);
+        if is_settled {
+            interpreter.take_in(&looks);
+            found.into_iter().for_each(|event| drop(self.context.events.send(Event::Play(event))));
+        }
+        is_settled
     }
 
     fn played(

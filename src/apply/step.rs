@@ -11,6 +11,7 @@ use super::driver::Run;
 use super::leftovers;
 use super::lock::Lock;
 use super::send::TRIES;
+use super::turns::Turns;
 use crate::guest;
 use crate::kinds::{Kind, Object, Raw, body, image};
 use crate::live::Cluster;
@@ -30,6 +31,8 @@ pub struct Context<'a> {
     pub(super) lock: std::cell::OnceCell<Lock>,
     /// What runs inside of instances, where something does.
     pub(super) interpreter: Option<&'a Interpreter<'a>>,
+    /// Who may change something inside of a running member of a group.
+    pub(super) turns: Turns,
     /// The cluster as the run finds it, read once, when something is made on each of its members.
     pub(super) cluster: tokio::sync::OnceCell<Cluster>,
 }
@@ -61,7 +64,8 @@ impl<'a> Context<'a> {
         events: UnboundedSender<Event>,
     ) -> Self {
         let (images, lock, cluster) = Default::default();
-        Context { plan, run, events, images, lock, interpreter, cluster }
+        let turns = Turns::new(&plan.in_turn);
+        Context { plan, run, events, images, lock, interpreter, turns, cluster }
     }
 }
 
@@ -246,7 +250,7 @@ impl One<'_> {
         Ok(())
     }
 
-    async fn ready(&self) -> Result<(), Failure> {
+    pub(super) async fn ready(&self) -> Result<(), Failure> {
         let Some(lifecycle) = self.object()?.lifecycle.as_ref() else {
             return Ok(());
         };

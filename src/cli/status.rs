@@ -50,8 +50,14 @@ pub async fn run(args: &Args, global: &Global) -> Exit {
             .collect()
             .await;
         match args.format {
-            Format::Text => out!("{}", status::table(&rows, Style::of(&std::io::stdout(), global.no_color))),
-            Format::Json => outln!("{}", status::json(&opened.site.name, &rows)),
+            Format::Text => {
+                let style = Style::of(&std::io::stdout(), global.no_color);
+                out!("{}", status::table(&rows, style));
+                if let Some(deviation) = opened.site.deviation() {
+                    outln!("{} {deviation}", style.cyan("note:"));
+                }
+            }
+            Format::Json => outln!("{}", status::json(&opened.site, &rows)),
         }
         Ok(Exit::Done)
     });

@@ -17,15 +17,10 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         return Exit::Failed;
     };
     let style = Style::of(&std::io::stdout(), global.no_color);
-    let platform = match &site.platform {
-        Some((name, Some(release))) => format!(", on platform {name} {release}"),
-        Some((name, None)) => format!(", on platform {name}"),
-        None => String::new(),
-    };
+    let platform = site.platform_release().map(|platform| format!(", on platform {platform}")).unwrap_or_default();
     outln!("{}", style.green(&format!("Site {} is valid: {} objects{platform}.", site.name, site.objects.len())));
-    if !site.deviations.is_empty() {
-        let paths: Vec<&str> = site.deviations.iter().map(|(path, _)| path.as_str()).collect();
-        outln!("It deviates from its platform in {}.", paths.join(", "));
+    if let Some(deviation) = site.deviation() {
+        outln!("{} {deviation}", style.cyan("note:"));
     }
     // The process ends here, and taking thousands of objects apart takes time.
     std::mem::forget(site);

@@ -70,6 +70,9 @@ pub fn build(site: &Site, snapshot: &Snapshot, options: &Options) -> Plan {
     select::select(&mut builder.plan, site, &wanted, options);
     builder.note_offline(&wanted);
     let mut plan = builder.plan;
+    if let Some(text) = site.deviation().filter(|_| !options.destroy) {
+        plan.notes.push(Note { address: None, code: "deviation", text });
+    }
     guards::check(&mut plan, site, options);
     in_use::check(&mut plan, snapshot);
     affects::fill(&mut plan, &wanted, snapshot);

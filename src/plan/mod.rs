@@ -54,6 +54,8 @@ pub struct Plan {
     pub notes: Vec<Note>,
     /// Members of a group that go down and come up one after the other, each list in that order.
     pub rolling: Vec<Vec<Address>>,
+    /// Running members of a group in which roles are run: those in which something changes take turns.
+    pub in_turn: Vec<Vec<Address>>,
     /// The steps, each after what it waits for.
     pub steps: Vec<Step>,
     /// Playbooks that are run when all steps are done.
@@ -205,7 +207,7 @@ pub struct Refusal {
 pub struct Note {
     /// The object, if it is about one.
     pub address: Option<Address>,
-    /// A word for machines: `kept-data`, `taken-over`, `alias-moved`, `copy`, `offline`, `moved`.
+    /// A word for machines: `kept-data`, `taken-over`, `alias-moved`, `copy`, `offline`, `moved`, `deviation`.
     pub code: &'static str,
     /// One line.
     pub text: String,

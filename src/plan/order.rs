@@ -54,6 +54,7 @@ pub fn order(
         }
     }
     plan.rolling = rolling::roll(plan, groups, &mut graph, &steps);
+    plan.in_turn = rolling::in_turn(plan, groups, &graph, &steps);
     plan.steps = numbered(plan, &graph);
 }
 

@@ -1,4 +1,5 @@
-//! Rolls: instances of one `count` or `for_each` that go down and come up again do so one after the other.
+//! Rolls: instances of one `count` or `for_each` that go down and come up again do so one after the other. Those in which
+//! roles change something while they run take turns as well; whether they do shows only when they are asked.
 //!
 //! A member's steps, the wait until it is ready included, come before the first step of the next: where one
 //! fails, the others are not tried and go on running as they are. What is made for the first time, or only
@@ -46,6 +47,12 @@ pub(super) fn roll(
         if members.is_empty() {
             continue;
         }
+        // Where one goes down, no other is to be worked on.
+        let members: Vec<usize> = group
+            .iter()
+            .filter_map(|address| by_address.get(address).copied())
+            .filter(|index| members.contains(index) || is_provisioned_running(graph, &steps[*index]))
+            .collect();
         let members = in_order_of_needs(members, graph, steps);
         if let Some(first) = steps[members[0]].first() {
             let coming_up = group.iter().filter_map(|address| by_address.get(address).copied());
@@ -67,6 +74,27 @@ pub(super) fn roll(
         rolls.push(members.into_iter().map(|index| plan.changes[index].address.clone()).collect());
     }
     rolls
+}
+
+/// The groups of whose running members two or more have roles to run.
+pub(super) fn in_turn(
+    plan: &Plan,
+    groups: &BTreeMap<Address, Vec<Address>>,
+    graph: &Steps,
+    steps: &[Vec<NodeIndex>],
+) -> Vec<Vec<Address>> {
+    let runs_roles = |address: &&Address| {
+        let index = plan.changes.iter().position(|change| change.address == **address);
+        index.is_some_and(|index| is_provisioned_running(graph, &steps[index]))
+    };
+    let members = |group: &Vec<Address>| group.iter().filter(runs_roles).cloned().collect::<Vec<_>>();
+    groups.values().map(members).filter(|members| members.len() > 1).collect()
+}
+
+/// True if roles are run in an instance that was up before.
+fn is_provisioned_running(graph: &Steps, steps: &[NodeIndex]) -> bool {
+    let does = |verb: Verb| steps.iter().any(|node| graph[*node].1 == verb);
+    does(Verb::Provision) && !does(Verb::Start) && !does(Verb::Create)
 }
 
 /// True if the change takes a running instance down for a while, or makes it again.

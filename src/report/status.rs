@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Style;
+use crate::site::Site;
 
 /// How an instance of the site is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub fn table(rows: &[InstanceStatus], style: Style) -> String {
 }
 
 /// For machines.
-pub fn json(site: &str, rows: &[InstanceStatus]) -> Value {
+pub fn json(site: &Site, rows: &[InstanceStatus]) -> Value {
     let instances: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -63,5 +64,9 @@ pub fn json(site: &str, rows: &[InstanceStatus]) -> Value {
             })
         })
         .collect();
-    json!({"format_version": "1.0", "site": site, "instances": instances})
+    let deviations: Vec<&str> = site.deviations.iter().map(|(path, _)| path.as_str()).collect();
+    json!({
+        "format_version": "1.0", "site": site.name, "platform": site.platform_release(), "deviations": deviations,
+        "instances": instances,
+    })
 }

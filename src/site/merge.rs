@@ -19,6 +19,12 @@ pub type Deviations = Vec<(String, Span)>;
 pub fn sections(chain: &Chain, out: &mut Vec<Diagnostic>) -> (Sections, Deviations) {
     let mut sections = BTreeMap::new();
     let mut deviations = vec![];
+    let variables = chain.platforms().iter().rev().filter_map(|platform| platform.root.get("vars"));
+    if let (Some(base), Some(over)) =
+        (variables.cloned().reduce(|base, over| merge(&base, &over)), chain.site().root.get("vars"))
+    {
+        deviate("vars", &base, over, 0, &mut deviations);
+    }
     for kind in kinds::all() {
         let mut merged: Option<Rc<Node>> = None;
         for (depth, document) in chain.documents.iter().enumerate().rev() {

@@ -108,6 +108,19 @@ impl Site {
             |object: &Object| object.lifecycle.as_ref().is_some_and(|lifecycle| !lifecycle.roles.is_empty());
         !self.playbooks.is_empty() || self.objects.iter().any(has_roles)
     }
+
+    /// The platform, with its release.
+    pub fn platform_release(&self) -> Option<String> {
+        let (name, release) = self.platform.as_ref()?;
+        Some(release.as_ref().map_or_else(|| name.clone(), |release| format!("{name} {release}")))
+    }
+
+    /// Where the site deviates from its platform, in words; `None` where it binds inputs and no more.
+    pub fn deviation(&self) -> Option<String> {
+        let paths: Vec<&str> = self.deviations.iter().map(|(path, _)| path.as_str()).collect();
+        let platform = self.platform_release().filter(|_| !paths.is_empty())?;
+        Some(format!("the site deviates from the platform {platform} in {}", paths.join(", ")))
+    }
 }
 
 /// What came of loading: the site where nothing is wrong, and everything that was found.

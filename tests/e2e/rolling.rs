@@ -175,3 +175,58 @@ fn the_first_failure_stops_the_roll_and_the_others_run_on() {
     assert_eq!(case.plan(&[]).actions(), Vec::<String>::new());
     case.destroy(&[]);
 }
+
+#[test]
+fn what_roles_change_in_a_group_is_changed_one_after_the_other() {
+    let case = Case::new("rollroles");
+    let role = "- copy: {content: \"{{ version }}\\n\", dest: /srv-version}\n  notify: restart\n";
+    let handler = "- name: restart\n  shell: |\n    date +%s >> /log\n    sleep 1.1\n    date +%s >> /log\n    test \"$(cat /srv-version)\" != bad\n";
+    for (path, text) in [("roles/app/tasks/main.yml", role), ("roles/app/handlers/main.yml", handler)] {
+        std::fs::create_dir_all(case.path(path).parent().unwrap()).unwrap();
+        std::fs::write(case.path(path), text).unwrap();
+    }
+    let site = |version: &str| {
+        case.site(&format!(
+            "projects: {{\"@NAME@\": {{}}}}\nimages: {{bb: {{source: {{file: busybox.tar.xz}}}}}}\n\
+             profiles: {{base: {{devices: {{root: {{type: disk, path: /, pool: default}}}}}}}}\n\
+             instances:\n  api:\n    count: 3\n    image: bb\n    profiles: [base]\n    stop_timeout: 0s\n    \
+             roles: [{{role: app, vars: {{version: {version}}}}}]\n    ready: [{{exec: [test, -e, /srv-version]}}]\n"
+        ));
+    };
+    // When an instance was worked on: the last two lines of its log, in seconds.
+    let worked = |name: &str| {
+        let log = case.lxc(&["exec", name, "--", "cat", "/log"]).stdout;
+        let times: Vec<u64> = log.lines().map(|line| line.parse().unwrap()).collect();
+        (times.len(), times[times.len() - 2], times[times.len() - 1])
+    };
+    site("one");
+    case.apply(&[]);
+    site("two");
+    case.apply(&["--parallel", "8"]);
+    let mut times = ["api-1", "api-2", "api-3"].map(worked);
+    times.sort_by_key(|(_, from, _)| *from);
+    assert!(times.windows(2).all(|pair| pair[0].2 <= pair[1].1), "two at once: {times:?}");
+    assert!(times.iter().all(|(lines, ..)| *lines == 4), "each once: {times:?}");
+
+    // Where nothing changes nobody waits, and what was found is told.
+    let again = case.apply(&[]);
+    assert!(
+        ["api-1", "api-2", "api-3"].iter().all(|name| again.stderr.contains(&format!("{name} "))),
+        "{}",
+        again.stderr
+    );
+    assert_eq!(worked("api-1").0, 4);
+
+    // The first failure stops the rest: of three one has failed, and two are as they were.
+    site("bad");
+    let failed = case.run(&["apply", "--yes", "site.yaml"]).exits(1);
+    assert_eq!(
+        failed.stderr.matches("(provisioning): not tried, since it failed in instances.api-").count(),
+        2,
+        "{}",
+        failed.stderr
+    );
+    let after = ["api-1", "api-2", "api-3"].map(|name| worked(name).0);
+    assert_eq!(after.iter().sum::<usize>(), 4 * 3 + 2, "{after:?}");
+    case.destroy(&[]);
+}

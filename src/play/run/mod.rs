@@ -176,6 +176,12 @@ impl<'a> Interpreter<'a> {
         self.counts.borrow().iter().map(|(host, counts)| (host.clone(), *counts)).collect()
     }
 
+    /// Counts what another has found, as if it were found here.
+    pub fn take_in(&self, other: &Interpreter<'_>) {
+        self.counts.borrow_mut().extend(other.counts());
+        self.trips.borrow_mut().extend(other.trips.take());
+    }
+
     /// Tells what came of each host.
     pub fn recap(&self) {
         let trips = self.trips.borrow();

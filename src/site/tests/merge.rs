@@ -73,6 +73,11 @@ fn what_a_site_sets_otherwise_is_its_deviation() {
     assert_eq!(paths, ["profiles.x.config.user.x", "profiles.x.config.user.z", "profiles.x.devices", "profiles.gone"]);
     let (_, span) = site.deviations[0];
     assert_eq!((span.line, span.file.0), (3, 0), "a deviation has its place in the site");
+    assert!(site.deviation().unwrap().contains("in profiles.x.config.user.x, "));
+
+    let site = on("vars: {a: 1, b: 2}\n", "vars: {a: 1, b: 3, c: 4}\n").site(&Options::default());
+    assert!(site.deviation().unwrap().ends_with(" in vars.b"), "what the platform does not have is the site's own");
+    assert_eq!(on("inputs: {a: {type: int}}\n", "inputs: {a: 1}\n").site(&Options::default()).deviation(), None);
 }
 
 #[test]

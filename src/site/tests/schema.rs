@@ -176,7 +176,7 @@ fn what_is_wrong_is_underlined() {
         "site: acme\nnetworks: {n: {count: 2}}\n",
         "site: acme\nnetwork_acls: {w: {ingress: [{protocol: tcp}]}}\n",
         "site: acme\nimages: {b: {source: {fil: x}}}\n",
-        "site: acme\nsecrets: {a: {generate: 3}}\n",
+        "site: acme\nsecrets: {a: {generate: []}}\n",
         "platform: base\ninputs: {n: {type: integer}}\n",
         "platform: base\ninputs: {n: 3}\n",
     ] {
