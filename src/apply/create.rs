@@ -149,7 +149,7 @@ impl One<'_> {
             ImageRef::Site(address) => self.context.images.borrow().get(address).cloned(),
             _ => None,
         };
-        let fingerprint = made.or_else(|| self.work.image.clone());
+        let fingerprint = self.work.baked.clone().or(made).or_else(|| self.work.image.clone());
         fingerprint
             .map(|fingerprint| Some(ImageSource::Fingerprint(fingerprint)))
             .ok_or_else(|| Failure::because(format!("the image `{text}` is not at the server")))

@@ -7,6 +7,7 @@ use super::step::{Failure, One};
 use crate::kinds::{Creation, Kind, Object, Raw, body, image};
 use crate::lxd::{self, Body, Call, Error, remotes};
 use crate::model::{Id, Path};
+use crate::plan::is_expendable;
 
 impl One<'_> {
     /// Files are sent unless an image with their fingerprint is there already; then the stamp and the aliases.
@@ -162,11 +163,11 @@ impl One<'_> {
         Ok(())
     }
 
-    /// LXD keeps a project for the sake of images that it fetched itself.
-    pub async fn delete_cached_images(&self, project: &str) -> Result<(), Failure> {
+    /// LXD keeps a project for the sake of images that it fetched itself, or that were baked.
+    pub async fn delete_expendable_images(&self, project: &str) -> Result<(), Failure> {
         let list = Call::get(&["images"]).project(project).query("recursion", "1");
         let (images, _) = self.client.read::<Option<Vec<Raw>>>(&list).await?;
-        for raw in images.into_iter().flatten().filter(|raw| raw.get("cached") == Some(&Value::Bool(true))) {
+        for raw in images.into_iter().flatten().filter(is_expendable) {
             let call = Call::delete(&["images", &image::fingerprint(&raw)]).project(project);
             match self.send(&call).await {
                 Err(error) if !error.is_not_found() => return Err(error.into()),

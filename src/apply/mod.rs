@@ -1,5 +1,6 @@
 //! From a plan to the server: the schedule decides, the driver runs, each step is one file's matter.
 
+pub mod bake;
 mod cluster;
 mod create;
 mod driver;

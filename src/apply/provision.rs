@@ -16,7 +16,7 @@ use crate::lxd::Client;
 use crate::model::{Event, Id, PlayEvent, Preview, TaskStatus, Verb};
 use crate::plan::{Action, Plan, Step};
 use crate::play::run::Sessions;
-use crate::play::{Interpreter, Inventory, Loader, Play, RoleUse, Settings, Shelf};
+use crate::play::{Host, Interpreter, Inventory, Loader, Play, RoleUse, Settings, Shelf};
 
 /// How long a guest may take until its init is up.
 const UP: Duration = Duration::from_secs(180);
@@ -53,6 +53,40 @@ impl Plays {
     fn of_roles(&self, host: &str, lifecycle: &Lifecycle) -> Result<(Play, Rc<Loader>), Diagnostic> {
         let uses = lifecycle.roles.iter().map(|role| RoleUse::of_site(&role.name, &role.vars, &role.tags));
         self.shelf.roles(&self.directory, host, &uses.collect::<Vec<_>>())
+    }
+
+    /// The hash of what an instance's roles are made of.
+    ///
+    /// # Errors
+    /// A role cannot be read; in words.
+    pub fn content_of_roles(&self, host: &str, lifecycle: &Lifecycle) -> Result<String, String> {
+        self.of_roles(host, lifecycle).map_err(|problem| self.told(&problem))?.0.content()
+    }
+
+    /// Runs an instance's roles in another instance, which is to become an image.
+    ///
+    /// # Errors
+    /// What failed, in words.
+    pub async fn bake(
+        &self,
+        client: &Client,
+        id: &Id,
+        lifecycle: &Lifecycle,
+        tell: &dyn Fn(PlayEvent),
+    ) -> Result<(), String> {
+        Session::new(client, id).wait_up(UP).await.map_err(|error| error.to_string())?;
+        let mut inventory = Inventory::default();
+        inventory.hosts.insert(id.name.clone(), Host::new(id.clone(), &serde_json::json!({"name": id.name})));
+        let sessions = |id: &Id| Session::new(client, id);
+        let (directory, settings) = (self.directory.clone(), self.settings.clone());
+        let interpreter = Interpreter::new(&self.shelf, inventory, directory, settings, &sessions, tell);
+        let play = self.of_roles(&id.name, lifecycle).map_err(|problem| self.told(&problem))?;
+        let told = |problems: Vec<Diagnostic>| {
+            problems.iter().map(|problem| self.told(problem)).collect::<Vec<_>>().join("\n  ")
+        };
+        let is_well = interpreter.run(vec![play]).await.map_err(told)?;
+        interpreter.recap();
+        if is_well { Ok(()) } else { Err(interpreter.take_failures().join("; ")) }
     }
 
     /// A finding in words, with its place.

@@ -213,7 +213,7 @@ impl One<'_> {
         self.check_successor()?;
         let (id, live) = (&self.change.id, self.work.live.clone().unwrap_or_default());
         if kind.section() == "projects" {
-            self.delete_cached_images(&id.name).await?;
+            self.delete_expendable_images(&id.name).await?;
             if let Some(lock) = self.context.lock.get().filter(|lock| lock.project() == id.name) {
                 lock.release().await;
             }

@@ -216,6 +216,7 @@ impl Selection {
             max_deletes: self.max_deletes,
             origin_changed: self.origin_changed,
             skip_tasks: self.skip_tasks,
+            roles: BTreeMap::new(),
         })
     }
 }
@@ -278,7 +279,19 @@ pub fn found(loaded: &Loaded, args: &SiteArgs, global: &Global) {
 /// # Errors
 /// What went wrong, told already.
 pub fn open(args: &SiteArgs, global: &Global) -> Result<Opened, Exit> {
-    let load = |project| load_in(args, project, global, SecretMode::Read).ok_or(Exit::Failed);
+    open_in(args, global, SecretMode::Read)
+}
+
+/// The same, with a text in each secret's place.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_without_secrets(args: &SiteArgs, global: &Global) -> Result<Opened, Exit> {
+    open_in(args, global, SecretMode::Placeholder)
+}
+
+fn open_in(args: &SiteArgs, global: &Global, secrets: SecretMode) -> Result<Opened, Exit> {
+    let load = |project| load_in(args, project, global, secrets).ok_or(Exit::Failed);
     let (mut site, mut loaded) = load(args.server.project.clone())?;
     let told = |error: lxd::Error| complain(global, &error.to_string());
     let remote = args.server.remote.clone().or_else(|| site.remote.as_ref().map(|remote| remote.value.clone()));
@@ -335,15 +348,16 @@ pub struct Planned {
 /// # Errors
 /// What went wrong, told already.
 pub async fn planned(site: &SiteArgs, selection: &Selection, destroy: bool, global: &Global) -> Result<Planned, Exit> {
-    let options = selection.options(destroy).map_err(|reason| complain(global, &reason))?;
+    let mut options = selection.options(destroy).map_err(|reason| complain(global, &reason))?;
     let mut opened = open(site, global)?;
     let file = site.site.clone();
     // git takes its time, and so does the server.
     let origin = tokio::task::spawn_blocking(move || site::origin(&file));
     let snapshot = opened.read(global).await?;
     opened.site.origin = origin.await.unwrap_or_default();
-    let plan = plan::build(&opened.site, &snapshot, &options);
     let keys = site.values.keys.keys();
+    options.roles = opened.role_contents(&snapshot, keys.clone()).map_err(|reason| complain(global, &reason))?;
+    let plan = plan::build(&opened.site, &snapshot, &options);
     Ok(Planned { opened, snapshot, options, plan, keys })
 }
 

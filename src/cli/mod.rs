@@ -11,6 +11,7 @@ mod exec;
 mod execute;
 mod export;
 mod graph;
+mod image;
 mod logging;
 mod man;
 mod plan;
@@ -87,6 +88,8 @@ enum Commands {
     Dump(dump::Args),
     /// Write a site file of what lives at a server; it plans to `adopt` and nothing else
     Export(export::Args),
+    /// Images in which roles were run already
+    Image(image::Args),
     /// Servers by name
     Remote(remote::Args),
     /// Encrypted files of variables
@@ -178,6 +181,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Drift(args) => drift::run(&args, global).await,
         Commands::Dump(args) => dump::run(&args, global).await,
         Commands::Export(args) => export::run(&args, global).await,
+        Commands::Image(args) => image::run(&args, global).await,
         Commands::Remote(args) => remote::run(&args, global).await,
         Commands::Secrets(args) => secrets::run(&args, global),
         Commands::Why(args) => why::run(&args, global),

@@ -1,5 +1,6 @@
 //! From a site and what is live to the hosts that plays run on.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -7,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::common::Opened;
 use crate::apply::Plays;
-use crate::kinds::Object;
+use crate::kinds::{Object, Raw, image};
 use crate::live::Snapshot;
-use crate::model::Id;
+use crate::model::{Address, Id};
+use crate::plan::BAKED;
 use crate::play::{Host, Inventory, Library, Settings, Shelf};
 use crate::secrets::Keys;
 
@@ -39,6 +41,26 @@ impl Opened {
             settings,
             directory: site.directories.first().cloned().unwrap_or_else(|| PathBuf::from(".")),
         })
+    }
+
+    /// What the roles of each instance are made of, where the server has baked images that could be of them.
+    ///
+    /// # Errors
+    /// A role cannot be read.
+    pub fn role_contents(&self, snapshot: &Snapshot, keys: Rc<Keys>) -> Result<BTreeMap<Address, String>, String> {
+        let is_baked = |(_, raw): (_, &Raw)| image::alias_names(raw).iter().any(|alias| alias.starts_with(BAKED));
+        if !snapshot.all("images").any(is_baked) {
+            return Ok(BTreeMap::new());
+        }
+        let plays = self.plays(snapshot, keys, Settings::default(), &[])?;
+        let mut contents = BTreeMap::new();
+        for object in &self.site.objects {
+            let Some(lifecycle) = object.lifecycle.as_ref().filter(|lifecycle| !lifecycle.roles.is_empty()) else {
+                continue;
+            };
+            contents.insert(object.address.clone(), plays.content_of_roles(&object.address.key, lifecycle)?);
+        }
+        Ok(contents)
     }
 
     /// The site's instances and their groups.

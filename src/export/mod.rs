@@ -173,11 +173,11 @@ fn lives_in(kind: &dyn Kind, id: &Id, project: &str) -> bool {
     }
 }
 
-/// A snapshot among the volumes, an image that LXD fetched for itself: no object of its own.
+/// A snapshot among the volumes, an image that LXD fetched or lxdeploy baked: no object of its own.
 fn is_a_part(kind: &dyn Kind, live: &Raw) -> bool {
     match kind.section() {
         "storage_volumes" => kind.name_of(live).contains('/'),
-        "images" => live.get("cached") == Some(&serde_json::Value::Bool(true)),
+        "images" => crate::plan::is_expendable(live),
         _ => false,
     }
 }

@@ -85,7 +85,7 @@ impl Kind for Project {
         options::canonical(&Entity::Project, path, value)
     }
 
-    /// Images that LXD fetched for instances (`cached`) keep a project from being deleted: they go first.
+    /// Images that LXD fetched for instances, and baked ones, keep a project from being deleted: they go first.
     fn delete(&self, _: &str, id: &Id, live: &Raw) -> Vec<Call> {
         vec![self.call(Method::Delete, id, live)]
     }

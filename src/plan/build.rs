@@ -216,9 +216,13 @@ impl<'a> Builder<'a> {
         }
         self.can_be_made(object, objects);
         self.check_target(object);
+        let baked = self.bake_noted(object, objects);
         let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
+        let record = Record { seen: baked.as_ref().map(|baked| baked.base.clone()), ..record };
         let change = self.change(object, &id, Action::Create, "absent", "not there yet".into());
-        let work = Work { image: self.image_now(object, objects), ..self.work(object, None, &id, &record, true) };
+        let image = self.image_now(object, objects);
+        let baked = baked.map(|baked| baked.fingerprint);
+        let work = Work { image, baked, ..self.work(object, None, &id, &record, true) };
         self.push(Change { diff: created(object), ..change }, work);
     }
 
@@ -238,11 +242,17 @@ impl<'a> Builder<'a> {
             return;
         }
         let image = self.image_now(object, objects);
+        let baked = if is_made_again { self.bake_noted(object, objects) } else { None };
+        if is_made_again {
+            // Nothing that was seen before counts for what is made anew.
+            diff.seen = baked.as_ref().map(|baked| baked.base.clone());
+        }
         self.settle(object, id, live, record, diff);
         if let Some(work) =
             self.plan.work.last_mut().filter(|work| work.object.as_ref().is_some_and(|o| o.address == object.address))
         {
             work.image = image;
+            work.baked = baked.map(|baked| baked.fingerprint);
         }
     }
 
@@ -295,7 +305,7 @@ impl<'a> Builder<'a> {
 
     /// From the comparison of an object that is there to its change.
     pub fn settle(&mut self, object: &Object, id: Id, live: &Raw, record: Option<Record>, diff: Diff) {
-        let mut new_record = Record { seen: diff.seen.clone(), ..self.record(object, &diff.applied) };
+        let new_record = Record { seen: diff.seen.clone(), ..self.record(object, &diff.applied) };
         for path in &diff.taken_over {
             self.note(
                 &object.address,
@@ -392,9 +402,6 @@ impl<'a> Builder<'a> {
             }
             self.check_target(object);
         }
-        if action == Action::Replace {
-            new_record.seen = None;
-        }
         let drift = fields.iter().any(|field| field.drift);
         let writes = code == "unfinished"
             || is_new_claim
@@ -452,6 +459,7 @@ impl<'a> Builder<'a> {
             is_built_in: live.is_none() && object.kind.is_built_in(&object.name),
             restarts: false,
             image: None,
+            baked: None,
         }
     }
 }

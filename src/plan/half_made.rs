@@ -2,7 +2,7 @@
 
 use super::build::{Builder, Objects};
 use super::{Action, Work};
-use crate::kinds::{Kind, Object, Raw};
+use crate::kinds::{Kind, Object, Raw, Record};
 use crate::model::Id;
 
 /// The reason of what is made again because its creation was interrupted. Such a thing never ran and holds nothing,
@@ -43,9 +43,12 @@ impl Builder<'_> {
             return false;
         }
         let text = "its creation was interrupted; made again".to_owned();
+        let baked = self.bake_noted(object, objects);
         let record = self.record(object, &super::diff::applied(object.kind, &object.fields));
+        let record = Record { seen: baked.as_ref().map(|baked| baked.base.clone()), ..record };
         let change = self.change(object, id, Action::Replace, HALF_MADE, text);
-        let work = Work { image: self.image_now(object, objects), ..self.work(object, Some(live), id, &record, true) };
+        let (image, baked) = (self.image_now(object, objects), baked.map(|baked| baked.fingerprint));
+        let work = Work { image, baked, ..self.work(object, Some(live), id, &record, true) };
         self.push(change, work);
         true
     }

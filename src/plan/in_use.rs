@@ -42,9 +42,8 @@ pub(super) fn check(plan: &mut Plan, snapshot: &Snapshot) {
 fn has_let_go(plan: &Plan, snapshot: &Snapshot, url: &str, used: &dyn Kind, of: &Id) -> bool {
     let Some((section, id)) = used_by::parse(url) else { return false };
     if section == "images" {
-        // LXD deletes the images that it unpacked into a pool with the pool; what it fetched itself, lxdeploy does.
-        let is_cached = snapshot.get("images", &id).and_then(|raw| raw.get("cached")) == Some(&Value::Bool(true));
-        return used.section() == "storage_pools" || is_cached;
+        // LXD deletes the images that it unpacked into a pool with the pool; what it fetched itself or was baked, lxdeploy does.
+        return used.section() == "storage_pools" || snapshot.get("images", &id).is_some_and(super::is_expendable);
     }
     let Some(kind) = by_section(section) else { return false };
     if used.section() == "projects" && kind.is_built_in(&id.name) {

@@ -1,6 +1,7 @@
 //! A plan is data: what changes, why, in which order. A pure function of what is wanted and what is live.
 
 mod affects;
+mod baked;
 mod build;
 mod cluster;
 mod diff;
@@ -28,6 +29,7 @@ use serde_json::Value;
 pub use crate::kinds::Effect;
 use crate::kinds::{Kind, Object, Raw, Stamp};
 use crate::model::{Address, Id, Path, Span, StepId, Verb};
+pub use baked::{PREFIX as BAKED, PROPERTY as BAKED_PROPERTY, alias_of as baked_alias, is_expendable, oven};
 pub use build::build;
 pub use drift::{Drift, Leaf, Moved, drift};
 pub use half_made::{HALF_MADE, unavailable};
@@ -83,6 +85,8 @@ pub struct Work {
     pub restarts: bool,
     /// The fingerprint of an instance's image, where the target has it already.
     pub image: Option<String>,
+    /// The fingerprint of the baked image that it is made of instead.
+    pub baked: Option<String>,
 }
 
 /// What happens to one object.

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use crate::model::Address;
 use crate::site::Site;
 
@@ -20,6 +22,8 @@ pub struct Options {
     pub origin_changed: bool,
     /// Roles and playbooks are left alone.
     pub skip_tasks: bool,
+    /// The hash of what each instance's roles are made of: which baked image is one of them.
+    pub roles: BTreeMap<Address, String>,
     /// More deletions than these are refused.
     pub max_deletes: Option<usize>,
 }

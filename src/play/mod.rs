@@ -9,6 +9,7 @@
 //! It interleaves conditions, facts and results with the guest's answers, so it is no pure function of a snapshot. What
 //! a task does is the task room's; LXD is reached through the guest room alone.
 
+mod content;
 mod controller;
 mod host;
 mod inventory;

@@ -6,6 +6,7 @@ mod bed;
 
 mod alone;
 mod applying;
+mod baking;
 mod by_hand;
 mod deleting;
 mod drifting;

@@ -5,7 +5,7 @@
 //!     name: [nginx, "redis=5:7.*", "curl:amd64"]   # also pkg, package; one transaction
 //!     state: present            # present (default), latest, absent, build-dep, fixed
 //!     update_cache: true        # `apt-get update` before; with cache_valid_time only where the lists are older
-//!     cache_valid_time: 3600    # seconds; implies update_cache
+//!     cache_valid_time: 3600    # seconds; implies update_cache; lists that are not there are not valid
 //!     install_recommends: false # as apt is configured where it is not said
 //!     default_release: bookworm-backports
 //!     purge: false              # with absent: configuration as well

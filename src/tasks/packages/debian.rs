@@ -5,9 +5,9 @@ use crate::forecast::{Effect, Scope};
 use crate::guest::{About, Command, Package, PackageManager, Probe};
 use crate::tasks::{Change, Failure, Known, Pause, Verdict};
 
-/// Prints the time now, and when the package lists were last fetched.
-pub const LISTS_AGE: &str =
-    "date +%s; stat -c %Y /var/lib/apt/periodic/update-success-stamp /var/lib/apt/lists 2>/dev/null; true";
+/// Prints the time now, and when the package lists were last fetched; an image that was tidied has none, however new
+/// their directory is.
+pub const LISTS_AGE: &str = "date +%s; set -- /var/lib/apt/lists/*_Packages*; test ! -e \"$1\" || stat -c %Y /var/lib/apt/periodic/update-success-stamp /var/lib/apt/lists 2>/dev/null; true";
 
 /// apt-get without questions.
 pub fn apt<S: Into<String>>(options: &[String], words: impl IntoIterator<Item = S>) -> Command {
