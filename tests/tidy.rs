@@ -24,7 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plan", &["model", "diagnostic", "kinds", "site", "live"]),
     ("export", &["model", "template", "kinds", "live", "plan"]), // of template what a text must not hold unprotected
     ("apply", &["model", "diagnostic", "lxd", "kinds", "guest", "live", "play", "plan"]),
-    ("report", &["model", "diagnostic", "kinds", "site", "plan"]),
+    ("report", &["model", "diagnostic", "kinds", "tasks", "site", "plan"]), // of tasks what the reference says
     (
         "cli",
         &[

@@ -5,6 +5,7 @@ mod common;
 mod completions;
 mod destroy;
 mod diff;
+mod docs;
 mod drift;
 mod dump;
 mod exec;
@@ -102,6 +103,8 @@ enum Commands {
     Schema,
     /// Write what completes commands and flags in a shell
     Completions(completions::Args),
+    /// Write the reference: commands, site files, task modules, roles
+    Docs(docs::Args),
     /// Write the manual
     Man(man::Args),
 }
@@ -188,6 +191,7 @@ async fn dispatch(cli: Cli) -> Exit {
         Commands::Graph(args) => graph::run(&args, global),
         Commands::Schema => schema::run(),
         Commands::Completions(args) => completions::run(&args),
+        Commands::Docs(args) => docs::run(&args, global),
         Commands::Man(args) => man::run(&args, global),
     }
 }

@@ -13,6 +13,7 @@ pub mod markdown;
 pub mod plays;
 mod progress;
 mod prompt;
+pub mod reference;
 pub mod remotes;
 pub mod saved;
 pub mod status;
