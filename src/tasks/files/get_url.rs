@@ -80,6 +80,9 @@ impl Module for GetUrl {
     }
 
     fn foresee(&self, call: &Call<'_>, verdict: &Verdict, _: &Known) -> Result<Vec<Effect>, Pause> {
+        if !verdict.writes.iter().any(|write| matches!(write, Write::Run(_))) {
+            return Ok(verdict.effects_and([])); // what is there stays
+        }
         let why = format!("what `{}` fetches", call.name);
         let dest = verdict.result.get("dest").map(ToString::to_string).unwrap_or_default();
         Ok(verdict.effects_and([]).into_iter().chain([Effect::unknown(Scope::Path(dest), why)]).collect())

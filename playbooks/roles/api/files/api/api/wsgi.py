@@ -1,0 +1,8 @@
+"""What gunicorn calls."""
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "api.settings")
+
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+
+application = get_wsgi_application()
