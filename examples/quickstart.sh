@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# From nothing to three connected containers: `examples/quickstart.sh`.
+# From nothing to the standard platform, serving: `examples/quickstart.sh`.
 #
 # 1. Uses the LXD that is there. If there is none, installs the distribution's packages (Debian, Ubuntu) and,
 #    where no init system would do it, starts the daemon by hand.
-# 2. Builds a small Debian 12 image (a minute; kept in examples/quickstart/dist/).
+# 2. Builds a small Debian 12 image (a minute; kept in examples/standard/dist/).
 # 3. Builds lxdeploy (some minutes, the first time). LXDEPLOY=/path/to/lxdeploy uses that one instead.
-# 4. Plans and applies examples/quickstart/site.yaml, shows its status, and calls one container from another.
+# 4. Generates the site's secrets, plans and applies examples/sites/local.yaml, and calls the platform: without a token,
+#    and with one of the stand-in for an identity provider.
 #
 # A second run finds everything in place and changes nothing.
-# `--clean` takes away what this made: all objects of the site, the image file, and the daemon if it was
+# `--clean` takes away what this made: all objects of the site, its secrets, the image file, and the daemon if it was
 # started here. Packages stay.
 #
 # Needs root (LXD's packages and the image's files belong to root) and, for step 3, Rust.
@@ -17,8 +18,7 @@ set -euo pipefail
 NAME=quickstart
 root=$(realpath "$(dirname "$0")/..")
 . "$root/tests/host.sh"
-here=$root/examples/quickstart
-dist=$here/dist
+dist=$root/examples/standard/dist
 image=$dist/debian-12.tar.zst
 export PATH=$PATH:$HOME/.cargo/bin:/snap/bin
 
@@ -55,7 +55,7 @@ provide_lxd() {
     find_socket >/dev/null || die "LXD was installed, but does not answer"
 }
 
-# Debian with memcached and two small services; each starts only in the container that bears its name.
+# Debian with an address by DHCP, and what the roles of the platform begin with.
 # shellcheck disable=SC2016 # mmdebstrap gives its hooks the new root as $1
 build_image() {
     [[ -e $image ]] && return
@@ -63,17 +63,19 @@ build_image() {
     say "building $image"
     local work=$dist/build
     rm -rf "$work"
-    mkdir -p "$work"
+    mkdir -p "$work/templates"
     # What this machine's apt needs to reach its mirrors, the image's needs too.
     { apt-config dump 2>/dev/null || true; } | grep -E '^Acquire::(https?::Proxy|Check-Valid-Until) ' >"$work/apt.conf" || true
+    printf '[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n\n[DHCPv4]\nUseDomains=true\n' >"$work/eth0.network"
     mmdebstrap --quiet --mode=root --variant=minbase --aptopt="$work/apt.conf" \
-        --include=systemd-sysv,ifupdown,isc-dhcp-client,iproute2,memcached,python3,curl \
+        --include=systemd-sysv,systemd-resolved,dbus,iproute2,ca-certificates,curl,python3 \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --customize-hook="cp -r --no-preserve=mode,ownership '$here/image/.' \"\$1\"" \
-        --customize-hook='chroot "$1" systemctl enable quickstart-api.service quickstart-proxy.socket' \
-        --customize-hook='chroot "$1" systemctl mask systemd-binfmt.service' \
-        --customize-hook='rm -f "$1/etc/hostname" "$1/etc/resolv.conf" "$1/etc/apt/apt.conf.d/99mmdebstrap"' \
+        --customize-hook="cp '$work/eth0.network' \"\$1/etc/systemd/network/\"" \
+        --customize-hook='chroot "$1" systemctl --quiet enable systemd-networkd.service systemd-resolved.service' \
+        --customize-hook='chroot "$1" systemctl --quiet disable apt-daily.timer apt-daily-upgrade.timer' \
+        --customize-hook='ln -sf ../run/systemd/resolve/resolv.conf "$1/etc/resolv.conf"' \
+        --customize-hook=': >"$1/etc/machine-id"; rm -f "$1/etc/hostname" "$1/etc/apt/apt.conf.d/99mmdebstrap"' \
         bookworm "$work/rootfs"
     cat >"$work/metadata.yaml" <<END
 architecture: $(uname -m)
@@ -81,9 +83,12 @@ creation_date: $(date +%s)
 properties:
   os: debian
   release: bookworm
-  description: Debian 12 for lxdeploy's quickstart
+  description: Debian 12, the platform's base
+templates:
+  /etc/hostname: {when: [create, copy], template: hostname.tpl}
 END
-    tar -C "$work" --numeric-owner --zstd -cf "$image.part" metadata.yaml rootfs
+    echo '{{ container.name }}' >"$work/templates/hostname.tpl"
+    tar -C "$work" --numeric-owner --zstd -cf "$image.part" metadata.yaml templates rootfs
     rm -rf "$work"
     mv "$image.part" "$image"
 }
@@ -105,10 +110,28 @@ build_lxdeploy() {
 show() { printf '\n$ %s\n' "${*/#$LXDEPLOY/lxdeploy}"; }
 run() { show "$@"; "$@"; }
 
+# The platform is called as its clients call it.
 prove() {
-    command -v lxc >/dev/null || die "the site runs, but \`lxc\` is missing to try it with"
-    quietly lxc query /1.0 || true # the first call of all greets its user
-    run lxc exec memcached --project quickstart -- curl -sS --fail --max-time 10 http://proxy.lxd/
+    local url=https://standard.localhost:8443/api/whoami ca=$dist/ca.pem token
+    "$LXDEPLOY" secrets get "$site" ca >"$ca"
+    say "without a token:"
+    call 401 --cacert "$ca" "$url"
+    say "with a token of the stand-in provider:"
+    token=$(curl -sS --fail --cacert "$ca" --resolve issuer.lxd:8443:10.78.0.11 \
+        --data grant_type=client_credentials --data client_id=trial --data scope=api://standard/.default \
+        --data-urlencode "client_secret=$("$LXDEPLOY" secrets get "$site" trial_client_secret)" \
+        https://issuer.lxd:8443/trial/oauth2/v2.0/token | sed 's/.*"access_token": *"\([^"]*\)".*/\1/')
+    call 200 --cacert "$ca" --header "Authorization: Bearer $token" "$url"
+}
+
+# Calls the platform, shows what it says, and insists on the status.
+call() { # STATUS ARGUMENT…
+    local said
+    # shellcheck disable=SC2001 # no pattern of the shell's says this
+    printf '\n$ curl --include %s\n' "$(sed 's/Bearer [^ ]*/Bearer …/' <<<"${*:2}")"
+    said=$(curl -sS --include --max-time 20 --resolve standard.localhost:8443:127.0.0.1 "${@:2}" | tr -d '\r')
+    grep -iE '^(HTTP/|www-authenticate:|\{)' <<<"$said"
+    [[ $said == HTTP/*" $1"* ]] || die "the platform answers otherwise than with $1"
 }
 
 clean() {
@@ -122,8 +145,9 @@ clean() {
         local built=${CARGO_TARGET_DIR:-$root/target}/release/lxdeploy
         [[ -n ${LXDEPLOY:-} || ! -x $built ]] || LXDEPLOY=$built
         build_lxdeploy
-        # The image file is part of the site, and the site is read before it is destroyed.
-        run "$LXDEPLOY" destroy --yes --delete-data "$site"
+        # Its stamp is enough to find what is the site's own, whatever has become of its file and secrets.
+        run "$LXDEPLOY" destroy --yes --delete-data --site local
+        rm -f "${XDG_STATE_HOME:-$HOME/.local/state}/lxdeploy/local.secrets.yaml"
     else
         say "no LXD answers, so nothing of the site is left to destroy"
     fi
@@ -142,7 +166,8 @@ case "${1:-}" in
     *) die "usage: examples/quickstart.sh [--clean]" ;;
 esac
 [[ $EUID -eq 0 ]] || die "run it as root: sudo -E $0 $*"
-site=${here#"$PWD/"}/site.yaml
+site=$root/examples/sites/local.yaml
+site=${site#"$PWD/"}
 if [[ ${1:-} == --clean ]]; then
     clean
     exit
@@ -151,9 +176,16 @@ mkdir -p "$dist"
 provide_lxd
 build_image
 build_lxdeploy
-run "$LXDEPLOY" plan "$site"
-show "$LXDEPLOY" apply --yes "$site"
-"$LXDEPLOY" apply --yes "$site" >"$dist/plan.out" # on stdout it is the plan, which was shown already
+run "$LXDEPLOY" secrets generate "$site"
+run "$LXDEPLOY" apply --yes "$site"
 run "$LXDEPLOY" status "$site"
 prove
-say "next: change examples/quickstart/site.yaml and run \`lxdeploy apply\`; examples/quickstart.sh --clean takes it away"
+cat <<END
+
+The standard platform serves at https://standard.localhost:8443. What to try next:
+  lxdeploy plan $site --var api_workers=5    # what another input would change
+  lxdeploy apply $site --var api_count=3     # one more API instance
+  lxdeploy graph $site                       # what needs what
+  lxdeploy image bake $site api              # later instances start from what the roles installed
+Copy examples/sites/acme.yaml for a customer of your own. examples/quickstart.sh --clean takes all of it away.
+END

@@ -255,7 +255,12 @@ fn what_was_not_generated_is_told_with_the_command() {
     assert_eq!(code, Some(1));
     assert!(error.contains("the secret `key` cannot be read: it was not generated yet"), "{error}");
     assert!(error.contains("run `lxdeploy secrets generate site.yaml`"), "{error}");
+    assert!(folder.refused(&["get", "site.yaml", "key"]).contains("it was not generated yet"));
+    assert!(folder.refused(&["get", "site.yaml", "kye"]).contains("there are ca, key, tls"));
     folder.done(&["generate", "site.yaml"]);
+    assert_eq!(folder.done(&["get", "site.yaml", "key"]).trim().len(), 40);
+    let authority = folder.done(&["get", "site.yaml", "ca"]);
+    assert!(authority.starts_with("-----BEGIN CERTIFICATE-----") && !authority.contains("PRIVATE"), "{authority}");
     let (_, error) = run("plan");
     assert!(error.contains("/nowhere") && !error.contains("cannot be read"), "{error}");
 }

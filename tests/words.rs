@@ -129,7 +129,7 @@ fn a_closed_pipe_is_no_error() {
 fn whoever_stops_reading_is_no_error_and_a_full_disk_is_one() {
     let said = |stdout: Stdio, stderr: Stdio| {
         let mut command = Command::new(LXDEPLOY);
-        command.args(["validate", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/quickstart/site.yaml")]);
+        command.args(["validate", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sites/local.yaml")]);
         command.stdout(stdout).stderr(stderr).spawn().unwrap().wait_with_output().unwrap()
     };
     let gone = || Stdio::from(std::io::pipe().unwrap().1);

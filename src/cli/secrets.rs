@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 
-use super::common::{KeyArgs, complain};
+use super::common::{KeyArgs, SiteArgs, complain, found};
 use super::say::{errln, outln};
 use super::{Exit, Global};
 use crate::report::{self, Style};
 use crate::secrets::{Form, Keys, age, is_encrypted, open, seal, vault_key};
-use crate::site;
+use crate::site::{self, SecretMode};
 
 /// `lxdeploy secrets`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,8 @@ enum Commands {
     Keygen(KeygenArgs),
     /// Make the secrets of a site that are to be generated and are not there yet
     Generate(generate::Args),
+    /// Print one secret of a site; of an authority its certificate
+    Get(GetArgs),
     /// Encrypt files where they are
     Encrypt(SealArgs),
     /// Print what is in an encrypted file
@@ -37,6 +39,14 @@ enum Commands {
     Rekey(SealArgs),
     /// Decrypt files where they are
     Decrypt(OpenArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct GetArgs {
+    #[command(flatten)]
+    site: SiteArgs,
+    /// The secret's name
+    secret: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -82,6 +92,7 @@ pub fn run(args: &Args, global: &Global) -> Exit {
     let done = match &args.command {
         Commands::Keygen(args) => keygen(args),
         Commands::Generate(args) => return generate::run(args, global),
+        Commands::Get(args) => return get(args, global),
         Commands::Encrypt(args) => each(&args.files, |file| {
             let plain = read(file)?;
             write(file, &seal(&plain, &form(args, file, None, global)?, &args.keys.keys())?)
@@ -101,6 +112,24 @@ pub fn run(args: &Args, global: &Global) -> Exit {
     match done {
         Ok(()) => Exit::Done,
         Err(reason) => complain(global, &reason),
+    }
+}
+
+fn get(args: &GetArgs, global: &Global) -> Exit {
+    let options = args.site.options(args.site.server.project.clone(), SecretMode::Placeholder);
+    let (loaded, read) = site::secrets::one(&args.site.site, &options, &args.secret);
+    found(&loaded, &args.site, global);
+    match read {
+        None => Exit::Failed,
+        Some(Ok(text)) => {
+            outln!("{}", text.trim_end_matches('\n'));
+            Exit::Done
+        }
+        Some(Err(problem)) => {
+            let color = Style::of(&std::io::stderr(), global.no_color).color;
+            errln!("{}", report::diagnostics::render(&[problem], &loaded.sources, color));
+            Exit::Failed
+        }
     }
 }
 

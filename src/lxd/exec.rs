@@ -126,6 +126,10 @@ async fn read_until(socket: &mut Socket, is_end: impl Fn(&[u8]) -> bool) -> Resu
     Ok(read)
 }
 
+/// So often a command is begun, and after this while.
+const TRIES: u32 = 4;
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// One piece of what is sent to stdin.
 const PIECE: usize = 128 * 1024;
 
@@ -166,6 +170,20 @@ impl Client {
     /// # Errors
     /// It could not be run at all, or the connection broke; an exit code is no error.
     pub async fn exec(&self, id: &Id, exec: &Exec<'_>) -> Result<Executed, Error> {
+        let mut tries = 1;
+        loop {
+            match self.exec_once(id, exec).await {
+                Err(error) if is_not_begun(&error) && tries < TRIES => {
+                    tracing::debug!("{id}: {error}; tried again");
+                    tries += 1;
+                    tokio::time::sleep(AGAIN).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn exec_once(&self, id: &Id, exec: &Exec<'_>) -> Result<Executed, Error> {
         let started = Instant::now();
         let Running { operation, mut control, mut stdin, mut stdout, mut stderr } = self.started(id, exec).await?;
         let (mut out, mut err) = (vec![], vec![]);
@@ -291,6 +309,12 @@ async fn drain(socket: &mut Socket, into: &mut Vec<u8>, moved: &Cell<usize>) -> 
             None => return false,
         }
     }
+}
+
+/// LXD's words where it could not get into the instance: the command was not begun. Seen on a busy machine, in an
+/// instance whose cgroups somebody (Docker) was just changing.
+fn is_not_begun(error: &Error) -> bool {
+    matches!(error, Error::Api { message, .. } if message.contains("retrieve PID of executing child process"))
 }
 
 /// LXD's and Incus' words for a program that is not there, or that cannot be run; a program that ends with 127 or 126

@@ -174,6 +174,23 @@ pub fn to_generate(path: &Path, options: &Options) -> (Loaded, Option<Generation
     })
 }
 
+/// One secret of a site; `None` where the site has errors. No other is read.
+pub fn one(path: &Path, options: &Options, name: &str) -> (Loaded, Option<Result<String, Diagnostic>>) {
+    load_then(path, options, |_, parts: &Parts, _| {
+        let scope = &parts.scope;
+        let Some((Some(origin), span)) = scope.secrets().get(name) else {
+            let names: Vec<&str> = scope.secrets().names().collect();
+            let help =
+                if names.is_empty() { "it has none".to_owned() } else { format!("there are {}", names.join(", ")) };
+            return Err(Diagnostic::plain(format!("the site has no secret `{name}`")).help(help));
+        };
+        let read = scope.secrets().read(name, origin, scope, &options.keys);
+        read.map_err(|(reason, help)| {
+            Diagnostic::error(*span, format!("the secret `{name}` cannot be read: {reason}")).help(help)
+        })
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GenerateBody {

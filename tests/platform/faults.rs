@@ -9,8 +9,11 @@ fn requests(platform: &Platform, token: &str, count: usize) -> (usize, Duration)
     let mut longest = Duration::ZERO;
     let failed = (0..count).filter(|_| {
         let started = Instant::now();
-        let status = platform.get("/api/whoami", Some(token)).0;
+        let (status, body) = platform.get("/api/whoami", Some(token));
         longest = longest.max(started.elapsed());
+        if status != 200 {
+            println!("{status}: {body}");
+        }
         status != 200
     });
     (failed.count(), longest)
@@ -143,11 +146,12 @@ fn what_was_deleted_by_hand_is_built_again() {
 fn after_a_restart_of_the_host_everything_comes_back() {
     let platform = platform();
     let token = platform.mint("{}");
+    let directory = server();
     let mut shutdown = std::process::Command::new("lxd");
-    said(shutdown.args(["shutdown", "--timeout", "60"]).env("LXD_DIR", server()), None).done();
+    said(shutdown.args(["shutdown", "--timeout", "60"]).env("LXD_DIR", &directory), None).done();
     assert_eq!(platform.get("/healthz", None).0, 0, "it is down");
     let mut start = std::process::Command::new(root().join("tests/bed.sh"));
-    said(start.args(["start"]).arg(server()).arg("lxd"), None).done();
+    said(start.args(["start"]).arg(&directory).arg("lxd"), None).done();
     let took = platform.until("the platform serves", 120, || requests(&platform, &token, 4).0 == 0);
     println!("after a restart of LXD it served {took:.1?} later");
     let said = platform.apply(&[]);
