@@ -58,9 +58,19 @@ fn the_softwares_own_tests_pass_where_it_runs() {
     let run = |instance: &str, script: &str| {
         let said = platform.try_inside(instance, &["sh", "-c", script], None);
         assert_eq!(said.code, Some(0), "{}\n{}", said.stdout, said.stderr);
-        assert!(said.stderr.contains("OK"), "{}", said.stderr);
+        assert!(said.stderr.contains("\nOK\n"), "a test was skipped, or none was run: {}", said.stderr);
     };
+    // Some of them need a memcached of their own, which no instance of the API has.
+    platform.inside(
+        "api-1",
+        &[
+            "sh",
+            "-c",
+            "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y memcached >/dev/null 2>&1",
+        ],
+    );
     run("api-1", "cd /usr/local/lib/api && python3 -B manage.py test");
+    platform.inside("api-1", &["sh", "-c", "apt-get -qq purge -y memcached >/dev/null 2>&1"]);
     run("issuer", "python3 -B -m unittest discover -s /usr/local/lib/issuer");
 }
 

@@ -4,6 +4,7 @@ import threading
 import time
 
 from pymemcache.client.base import PooledClient
+from pymemcache.exceptions import MemcacheUnexpectedCloseError
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +40,12 @@ class _Server:
                 # One may try; the others go on without until it has an answer.
                 self._rests_until = self._tick() + REST_SECONDS
         try:
-            answer = getattr(self._client, operation)(*arguments, **options)
+            answer = self._asked(operation, arguments, options)
         except Exception as error:  # pymemcache raises whatever its socket, its parser or the server came up with
             with self._lock:
                 if self._rests_until is None:
                     log.warning("memcached %s fails: %s", self._name, type(error).__name__)
                 self._rests_until = self._tick() + REST_SECONDS
-            # After a restart all connections in the pool are dead; each would cost a rest of its own.
             self._client.close()
             return DOWN
         with self._lock:
@@ -53,6 +53,16 @@ class _Server:
                 log.info("memcached %s is back", self._name)
             self._rests_until = None
         return answer
+
+
+    def _asked(self, operation, arguments, options):
+        try:
+            return getattr(self._client, operation)(*arguments, **options)
+        except (ConnectionError, MemcacheUnexpectedCloseError):
+            # After a restart all connections in the pool are dead, and a new one may do. Whoever was idle meanwhile
+            # must not miss what is in there.
+            self._client.close()
+            return getattr(self._client, operation)(*arguments, **options)
 
 
 class Memory:

@@ -155,6 +155,14 @@ class RealMemcached(SimpleTestCase):
         now[0] += memory.REST_SECONDS
         self.assertIsNone(cache.get("a"))
 
+    def test_restarted_while_nobody_asked(self):
+        idle, other = self.memory(), self.memory()
+        idle.set("a", "1", 100)
+        self.stop()
+        self.start()
+        other.set("a", "2", 100)
+        self.assertEqual(idle.get("a"), b"2")
+
     def test_one_of_two_is_gone(self):
         with socket.create_server(("127.0.0.1", 0)) as free:
             gone = free.getsockname()[1]
