@@ -68,7 +68,7 @@ build_image() {
     { apt-config dump 2>/dev/null || true; } | grep -E '^Acquire::(https?::Proxy|Check-Valid-Until) ' >"$work/apt.conf" || true
     printf '[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n\n[DHCPv4]\nUseDomains=true\n' >"$work/eth0.network"
     mmdebstrap --quiet --mode=root --variant=minbase --aptopt="$work/apt.conf" \
-        --include=systemd-sysv,systemd-resolved,dbus,iproute2,ca-certificates,curl,python3 \
+        --include=systemd-sysv,systemd-resolved,udev,dbus,iproute2,ca-certificates,curl,python3 \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
         --customize-hook="cp '$work/eth0.network' \"\$1/etc/systemd/network/\"" \
