@@ -189,10 +189,15 @@ fn constraints(
         }
         if let Some(change) = at(object).filter(|change| !is_delete(*change)) {
             let first = step(change, Verb::Create).or_else(|| steps[change].first().copied());
-            let lasts = mine
-                .iter()
-                .filter_map(|needed| steps[*needed].iter().rev().find(|node| graph[**node].1 != Verb::Delete));
-            pairs.extend(lasts.zip(std::iter::repeat(first)).filter_map(|(last, first)| Some((*last, first?))));
+            // What one instance needs of another it needs when it starts; to be unpacked it may be before.
+            let is_new = plan.changes[change].noun == "instance" && plan.changes[change].action == Action::Create;
+            let start = step(change, Verb::Start).filter(|_| is_new);
+            for needed in mine.iter() {
+                let last = steps[*needed].iter().rev().find(|node| graph[**node].1 != Verb::Delete);
+                let is_instance = plan.changes[*needed].noun == "instance";
+                let then = start.filter(|_| is_instance).or(first);
+                pairs.extend(last.copied().zip(then));
+            }
         }
         gates.insert(object, mine);
     }

@@ -27,7 +27,7 @@
 //! Values are Jinja templates. A value that is one whole `{{ }}` keeps the type of its expression. Templates see
 //! the variables (weakest first: the platform's `vars` and `vars_files`, inputs, the site's `vars` and
 //! `vars_files`, `--vars-file`, `--var`), and `file(PATH)`, `env(NAME)` and `secret(NAME)`. What came from a secret
-//! is masked wherever it is shown. Relative paths belong to the file in which they stand.
+//! is masked wherever it is shown. `fail(MESSAGE)` refuses the site: `{{ n if n < 9 else fail('at most 8') }}`. Relative paths belong to the file in which they stand.
 //!
 //! `lxdeploy secrets generate SITE` makes what `generate:` asks for, and keeps it in `SITE.secrets.yaml` beside the
 //! site, encrypted for its `recipients:` (of a site without any: for the user alone, below `~/.local/state`). `generate: 32`

@@ -243,7 +243,7 @@ pub struct Shared {
     /// It is not deleted, replaced or destroyed while this was applied last.
     #[serde(default)]
     protect: bool,
-    /// Addresses (SECTION.KEY) of what comes first.
+    /// Addresses (SECTION.KEY) of what comes first; an instance is started after it.
     #[serde(default)]
     depends_on: Vec<Spanned<String>>,
 }

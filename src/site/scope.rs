@@ -302,6 +302,7 @@ impl Scope {
                 let asked = [
                     ("there is no secret", "secrets are declared under `secrets`, in the site or its platform"),
                     ("the environment variable", "set it where lxdeploy runs, or take it from elsewhere"),
+                    (template::REFUSED, "the platform asks for this with fail(…)"),
                     ("cannot read", "a relative path belongs to the file in which the template stands"),
                     ("it takes more than", "loops in loops multiply: make it simpler"),
                 ];

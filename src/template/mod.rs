@@ -86,6 +86,9 @@ pub fn environment() -> Environment<'static> {
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("file", |path: String| ask(|host| host.file(&path).map_err(Failure::Because)));
     environment.add_function("env", |name: String| ask(|host| host.env(&name).map_err(Failure::Because)));
+    environment.add_function("fail", |message: String| {
+        Err::<Value, _>(JinjaError::new(ErrorKind::InvalidOperation, format!("{REFUSED}{message}")))
+    });
     environment.add_function("secret", |name: String| {
         let secret = ask(|host| host.secret(&name))?;
         TAINTED.set(true);
@@ -93,6 +96,9 @@ pub fn environment() -> Environment<'static> {
     });
     environment
 }
+
+/// What the message of `fail(MESSAGE)` begins with.
+pub const REFUSED: &str = "refused: ";
 
 thread_local! {
     /// The hosts of the templates being rendered, the innermost last: minijinja's functions and objects must
@@ -275,7 +281,7 @@ fn from_its_start(text: &str, range: Range<usize>) -> Range<usize> {
 }
 
 /// What templates may call; Jinja looks for them among the variables first.
-pub const FUNCTIONS: &[&str] = &["file", "env", "secret", "range", "dict", "namespace", "debug"];
+pub const FUNCTIONS: &[&str] = &["file", "env", "secret", "fail", "range", "dict", "namespace", "debug"];
 
 /// Where a name stands as a whole word.
 fn word(text: &str, name: &str, area: Range<usize>) -> Option<Range<usize>> {

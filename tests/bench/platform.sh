@@ -33,7 +33,7 @@ done
 [[ ${#parts[@]} -gt 0 ]] || parts=(first baked again requests)
 
 . "$root/tests/bench/race.sh"
-install_packages curl jq wrk
+install_packages curl jq wrk zstd
 bed=$(mktemp -d /tmp/lxd.XXXXXX)
 "$root/tests/bed.sh" start "$bed"
 export LXD_DIR=$bed LXD_CONF=$bed/client LXDEPLOY_REMOTE=unix:$bed/unix.socket XDG_STATE_HOME=$work/state
@@ -105,7 +105,7 @@ for part in "${parts[@]}"; do
             ;;
         baked)
             lx apply --yes site.yaml --target images.debian --target networks.inner --target profiles.alone --target profiles.base
-            for instance in memcached issuer api identity-proxy; do lx image bake site.yaml $instance --yes; done
+            for instance in memcached issuer api identity-proxy; do lx image bake site.yaml $instance --compression zstd; done
             lxc --force-local --project standard image list --format csv -c lsd | grep baked
             # What stays is what is imported at a customer's: the project, its images, the network.
             for instance in $(lxc --force-local --project standard list --format csv -c n); do
@@ -122,7 +122,7 @@ for part in "${parts[@]}"; do
         requests)
             lx apply --yes site.yaml
             header="Authorization: Bearer $(token)"
-            echo "requests through the proxy: $(wrk -t 2 -c 16 -d 10s -H "$header" https://standard.localhost:8443/api/whoami | awk '/Requests\/sec/ {print $2}')"
+            echo "requests through the proxy: $(wrk -t 2 -c 16 -d 10s -H "$header" -H 'Host: standard.localhost' https://127.0.0.1:8443/api/whoami | awk '/Requests\/sec/ {print $2}')"
             inside identity-proxy -- sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install wrk' >/dev/null 2>&1
             echo "requests at an API instance: $(inside identity-proxy -- wrk -t 2 -c 16 -d 10s -H "$header" https://api-1.lxd:8443/api/whoami | awk '/Requests\/sec/ {print $2}')"
             ;;

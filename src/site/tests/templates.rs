@@ -107,3 +107,14 @@ fn a_template_without_quotes_is_told_how_to_be_written() {
       = help: if this is a template, put it in quotes: "{{ … }}"
     "#);
 }
+
+#[test]
+fn a_platform_may_refuse() {
+    let site = |n: &str| {
+        found(&format!(
+            "vars: {{n: {n}}}\nprojects: {{p: {{description: \"{{{{ n if n < 9 else fail('at most 8') }}}}\"}}}}\n"
+        ))
+    };
+    assert_eq!(site("8"), "");
+    assert!(site("9").starts_with("error: refused: at most 8\n --> site.yaml:3:"), "{}", site("9"));
+}
