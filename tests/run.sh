@@ -76,6 +76,8 @@ tests_on() { # KIND WHAT ARGUMENT…
         export LXDEPLOY_TEST_DIR=$bed LXDEPLOY_TEST_KIND=$1 LXDEPLOY_TEST_DEBIAN=$bed/debian.tar.gz
         tests/debian.sh "$LXDEPLOY_TEST_DEBIAN" || fail 'tests/debian.sh'
         tests "${@:2}"
+        # Its faults and updates are LXD's to show, and take their time.
+        [[ $1 != incus ]] || tests 'the platform on Incus' --test platform -- serving
         # The same playbook by Ansible and by lxdeploy; without Ansible it fails.
         [[ $1 != lxd ]] || check 'twins' tests/twins/run.sh "$bed"
     else
