@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::bed::{DOMAIN, NET, platform};
+use crate::bed::{DOMAIN, NET, platform, root};
 
 /// What came back for each attack is a refusal: 401, or 400, 413 or 431 where a request is beyond the server's limits.
 #[track_caller]
@@ -97,4 +97,57 @@ fn forged_cache_entries_are_not_believed() {
     }
     let executed = platform.try_inside("api-1", &["find", "/", "-xdev", "-name", "executed"], None);
     assert_eq!(executed.stdout, "");
+}
+
+#[test]
+fn headers_that_say_who_is_calling_do_not_reach_the_api() {
+    let platform = platform();
+    let token = platform.mint("{}");
+    let program = std::fs::read_to_string(root().join("tests/platform/echo.py")).unwrap();
+    let units = |verb: &str| {
+        for instance in ["api-1", "api-2"] {
+            platform.inside(instance, &["systemctl", verb, "api"]);
+        }
+    };
+    // In the API's place stands who says what reached it.
+    units("stop");
+    for instance in ["api-1", "api-2"] {
+        let run = ["systemd-run", "--quiet", "--unit=echo", "--property=Restart=on-failure"];
+        let echo = ["/usr/bin/python3", "-c", &program, "/etc/api/tls.pem", "8443"];
+        platform.inside(instance, &[&run[..], &echo[..]].concat());
+    }
+    platform.until("the echo answers", 30, || platform.get("/api/whoami", Some(&token)).0 == 200);
+    const SPOOFED: &[&str] = &[
+        "Remote-User",
+        "Remote_User",
+        "X-Remote-User",
+        "X-Forwarded-User",
+        "X-Auth-Request-User",
+        "OIDC_CLAIM_sub",
+        "OIDC-CLAIM-sub",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "Forwarded",
+    ];
+    let said: Vec<(String, String)> = platform.runtime.block_on(async {
+        let mut request =
+            platform.http.get(format!("https://{DOMAIN}:{}/api/whoami", platform.port)).bearer_auth(&token);
+        for name in SPOOFED {
+            request = request.header(*name, "spoofed");
+        }
+        request.send().await.unwrap().json().await.unwrap()
+    });
+    for instance in ["api-1", "api-2"] {
+        platform.inside(instance, &["systemctl", "stop", "echo"]);
+    }
+    units("start");
+    platform.until("the API is back", 30, || platform.get("/api/whoami", Some(&token)).0 == 200);
+    let leaked: Vec<_> = said.iter().filter(|(_, value)| value.contains("spoofed")).collect();
+    assert!(leaked.is_empty(), "{leaked:?}");
+    let of = |name: &str| {
+        said.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("x-forwarded-proto"), ["https"]);
+    assert_eq!(of("authorization"), [format!("Bearer {token}")], "the API verifies it again");
 }

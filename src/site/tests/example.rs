@@ -144,3 +144,21 @@ fn what_is_external_is_a_reference_without_an_address() {
     let names: Vec<(&str, bool)> = profile.references.iter().map(|r| (r.name.as_str(), r.address.is_some())).collect();
     assert_eq!(names, [("default", false), ("acmebr0", true)]);
 }
+
+/// What is said of the standard's sites holds: they bind inputs, and only one of them deviates, where it says so.
+#[test]
+fn the_standards_sites_are_valid() {
+    let sites = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sites");
+    let mut seen = vec![];
+    for entry in std::fs::read_dir(sites).unwrap() {
+        let path = entry.unwrap().path();
+        let loaded = load(&path, &Options { secrets: SecretMode::Placeholder, ..Options::default() });
+        let site = loaded.site.unwrap_or_else(|| panic!("{}: {:?}", path.display(), loaded.diagnostics));
+        assert_eq!(site.platform_release().as_deref(), Some("standard 1.0.0"), "{}", path.display());
+        seen.push((site.name.clone(), site.deviation().map(|text| text.rsplit(' ').next().unwrap().to_owned())));
+    }
+    seen.sort();
+    let deviation = |name: &str| seen.iter().find(|(site, _)| site == name).unwrap().1.as_deref();
+    assert_eq!(deviation("acme"), Some("instances.identity-proxy.config.limits.memory"));
+    assert_eq!(seen.iter().filter(|(_, deviation)| deviation.is_some()).count(), 1, "{seen:?}");
+}
