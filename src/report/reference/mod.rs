@@ -11,7 +11,7 @@ pub use modules::modules;
 pub use roles::{Role, roles};
 pub use site_file::site_file;
 
-/// The comments at the head of source files, by their path below `src/` without its ending; see `build.rs`.
+/// The comments at the head of source files, by their path below `src/` without its ending; see `src/build.rs`.
 const COMMENTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/comments.rs"));
 
 const MADE: &str = "<!-- Made by `lxdeploy docs`. -->\n\n";
