@@ -356,7 +356,10 @@ pub async fn planned(site: &SiteArgs, selection: &Selection, destroy: bool, glob
     let snapshot = opened.read(global).await?;
     opened.site.origin = origin.await.unwrap_or_default();
     let keys = site.values.keys.keys();
-    options.roles = opened.role_contents(&snapshot, keys.clone()).map_err(|reason| complain(global, &reason))?;
+    if !destroy {
+        // What goes is made of nothing: a role that is lost is no reason to keep it.
+        options.roles = opened.role_contents(&snapshot, keys.clone()).map_err(|reason| complain(global, &reason))?;
+    }
     let plan = plan::build(&opened.site, &snapshot, &options);
     Ok(Planned { opened, snapshot, options, plan, keys })
 }

@@ -65,7 +65,8 @@ fn what_is_made_later_is_made_of_what_was_baked() {
     assert!(!again.stdout.contains(&alias), "{}", again.stdout);
     assert!(plan(&["--replace", "instances.app-1"]).contains("instances.app-1 is made of the baked image"));
 
-    // What was baked goes with its project.
+    // What was baked goes with its project, also where the roles are lost.
+    std::fs::remove_dir_all(case.path("roles")).unwrap();
     let destroyed = case.command(&["destroy", "--yes", "site.yaml"]).env("BAKING_KEY", "hunter2").output().unwrap();
     assert!(destroyed.status.success(), "{}", String::from_utf8_lossy(&destroyed.stderr));
     assert_eq!(case.try_get(&format!("projects/{project}")), None);
